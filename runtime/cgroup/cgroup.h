@@ -1,0 +1,82 @@
+// The container's place in the cgroup tree: v1, hybrid and v2 with the cgroupfs driver.
+//
+// Order of use: ReadHost (facts) → Locate (pure, for the Plan) → Create → Apply → Attach; later commands begin with the
+// entries that state.json kept. Nothing here runs in the child.
+// Source: Documentation/admin-guide/cgroup-v1/, Documentation/admin-guide/cgroup-v2.rst, config-linux.md "Control groups".
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci-config/spec.h"
+#include "oci-config/state.h"
+
+namespace nucleus::cgroup {
+
+// One mounted hierarchy, as this process sees it.
+struct Hierarchy {
+  std::string name;                      // as /proc/self/cgroup: "cpu,cpuacct", "name=systemd"; "" is v2
+  std::vector<std::string> controllers;  // v1: of the name; v2: of cgroup.controllers at the mount's root
+  std::string mount_point;               // "/sys/fs/cgroup/memory"
+  std::string mount_root;                // what of the hierarchy is mounted there, "/" as a rule
+  std::string own_path;                  // this process's cgroup in it
+  [[nodiscard]] bool v2() const {
+    return name.empty();
+  }
+};
+
+struct Host {
+  std::vector<Hierarchy> hierarchies;
+  // v2 alone carries the controllers: no v1 hierarchy is mounted.
+  [[nodiscard]] bool unified() const;
+};
+
+// From the texts of /proc/self/mountinfo and /proc/self/cgroup (and, for v2, the controllers file of its mount).
+Result<Host> ParseHost(std::string_view mountinfo, std::string_view self_cgroup);
+Result<Host> ReadHost();
+
+// Where the container's cgroups are to be: one entry per hierarchy, `created` false. `cgroups_path` is
+// linux.cgroupsPath: absolute is below each mount's root; relative, or empty (then the id), is below the runtime's own.
+Result<std::vector<oci::StateCgroup>> Locate(const Host& host, const std::string& cgroups_path, const std::string& id);
+
+// Makes the directories (parents too) and marks those that it made. On error removes what it made.
+// v1 cpuset inherits cpus and mems; v2 enables the controllers on the way down.
+Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups);
+
+// Writes linux.resources. A limit whose controller is absent is an error naming the property; v1 values are converted
+// for v2. `warnings` gets what is deprecated and has no effect. Device rules: v1 files, v2 an eBPF program.
+// `default_devices`: the rules that every container gets on top (null, zero, full, random, urandom, tty, ptmx, console, pts).
+Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
+               std::vector<std::string>& warnings);
+
+// Moves `pid` into every hierarchy, or into all but v2 (`skip_v2`, when clone3 has put it there already).
+Result<> Attach(const std::vector<oci::StateCgroup>& cgroups, pid_t pid, bool skip_v2);
+
+// The v2 directory, for CLONE_INTO_CGROUP; empty where there is no v2 entry.
+Result<Fd> OpenForClone(const std::vector<oci::StateCgroup>& cgroups);
+
+// cgroup.freeze or the freezer controller; waits until it has happened. Error where neither serves.
+Result<> Freeze(const std::vector<oci::StateCgroup>& cgroups);
+Result<> Thaw(const std::vector<oci::StateCgroup>& cgroups);
+Result<bool> IsFrozen(const std::vector<oci::StateCgroup>& cgroups);
+
+// All processes in the container's cgroups and those below, each once, sorted.
+Result<std::vector<pid_t>> Processes(const std::vector<oci::StateCgroup>& cgroups);
+
+// SIGKILLs everything in them (cgroup.kill where there is one, else freeze, kill, thaw) and waits until they are empty.
+Result<> KillAll(const std::vector<oci::StateCgroup>& cgroups);
+
+// Removes the entries marked `created`, children first. A directory that is gone already is no error; one that stays
+// busy is retried for a bounded time, then "container's cgroup is not empty".
+Result<> Remove(const std::vector<oci::StateCgroup>& cgroups);
+
+// Was a process of it killed for want of memory (memory.oom_control, memory.events)?
+Result<bool> WasOomKilled(const std::vector<oci::StateCgroup>& cgroups);
+
+}  // namespace nucleus::cgroup

@@ -1,0 +1,97 @@
+// A container's life, as the commands of the shim ask for it. Each call is one command; the state between them is on disk.
+// Errors carry the words that runc's callers match ("container does not exist", ...).
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci-config/spec.h"
+#include "oci-config/state.h"
+
+namespace nucleus::container {
+
+enum class CgroupManager { kCgroupfs, kSystemd, kDisabled };
+
+// What the options before the command say, and where warnings go.
+struct Settings {
+  std::string root;  // absolute, made when missing (0700)
+  CgroupManager cgroup_manager = CgroupManager::kCgroupfs;
+  void (*warn)(const std::string& message) = nullptr;  // never null once the shim has set it
+};
+
+enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
+std::string_view StatusName(Status status);
+
+// state.json and what a look at the process adds.
+struct Snapshot {
+  oci::State state;
+  Status status = Status::kStopped;
+};
+
+// How the process's standard streams and terminal are wired.
+struct IoOptions {
+  std::string console_socket;  // path to connect to
+  std::string pidfd_socket;    // path to send a pidfd to
+  std::string pid_file;
+  int preserve_fds = 0;  // fds 3 to 3+N-1 stay open
+  bool foreground = false;  // the caller stays: a terminal's master comes back in Started instead of needing a socket
+};
+
+struct CreateOptions {
+  std::string id;
+  std::string bundle = ".";
+  std::string config;  // path of config.json; empty: bundle/config.json
+  bool no_pivot = false;
+  bool no_new_keyring = false;
+  IoOptions io;
+};
+
+// A process that was just made. For create it waits before execve.
+struct Launched {
+  pid_t pid = 0;
+  Fd pidfd;
+  Fd console;  // the terminal's master, when foreground and terminal
+};
+
+struct ExecOptions {
+  std::string id;
+  std::string process_file;  // JSON; else the fields below on top of the container's own process
+  std::vector<std::string> args;
+  std::optional<std::string> cwd;
+  std::vector<std::string> env;              // appended: NAME=VALUE
+  std::optional<bool> terminal;
+  std::optional<std::pair<std::uint32_t, std::optional<std::uint32_t>>> user;
+  std::vector<std::uint32_t> additional_gids;
+  std::vector<std::string> capabilities;     // added to bounding, effective, permitted (and ambient where inheritable has it)
+  std::optional<bool> no_new_privileges;
+  std::string selinux_label;
+  std::string apparmor_profile;
+  std::vector<std::string> cgroups;  // --cgroup values
+  bool ignore_paused = false;
+  bool detach = false;
+  IoOptions io;
+};
+
+// ID charset [A-Za-z0-9_+.-]+, not "." or "..": "invalid container ID format".
+Result<> ValidateId(std::string_view id);
+
+Result<Launched> Create(const Settings& settings, const CreateOptions& options);
+Result<> Start(const Settings& settings, const std::string& id);
+Result<Snapshot> Load(const Settings& settings, const std::string& id);
+// All containers under the root, sorted by id; ones that vanish meanwhile are left out.
+Result<std::vector<Snapshot>> List(const Settings& settings);
+Result<> Kill(const Settings& settings, const std::string& id, int signal, bool all);
+Result<> Delete(const Settings& settings, const std::string& id, bool force);
+Result<Launched> Exec(const Settings& settings, const ExecOptions& options);
+Result<> Pause(const Settings& settings, const std::string& id);
+Result<> Resume(const Settings& settings, const std::string& id);
+// Host pids of the container's processes.
+Result<std::vector<pid_t>> Processes(const Settings& settings, const std::string& id);
+
+}  // namespace nucleus::container

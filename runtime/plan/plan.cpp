@@ -1,0 +1,357 @@
+#include "runtime/plan/plan.h"
+
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/plan/sysctl.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace nucleus::plan {
+namespace {
+
+struct NamespaceRow {
+  oci::NamespaceType type;
+  int flag;
+  const char* file;
+};
+
+constexpr auto kNamespaces = std::to_array<NamespaceRow>({
+    {oci::NamespaceType::kUser, CLONE_NEWUSER, "user"},
+    {oci::NamespaceType::kPid, CLONE_NEWPID, "pid"},
+    {oci::NamespaceType::kNetwork, CLONE_NEWNET, "net"},
+    {oci::NamespaceType::kMount, CLONE_NEWNS, "mnt"},
+    {oci::NamespaceType::kIpc, CLONE_NEWIPC, "ipc"},
+    {oci::NamespaceType::kUts, CLONE_NEWUTS, "uts"},
+    {oci::NamespaceType::kCgroup, CLONE_NEWCGROUP, "cgroup"},
+    {oci::NamespaceType::kTime, CLONE_NEWTIME, "time"},
+});
+
+std::unexpected<Error> Unsupported(std::string_view property) {
+  return std::unexpected(Failure(std::string{property} + ": not supported yet"));
+}
+
+// Fields that are parsed and typed, and whose effect is still to come: asking for one is an error, never silence.
+Result<> RefuseUnsupported(const oci::Spec& spec) {
+  const oci::Linux& container = spec.linux_;
+  if (!container.net_devices.empty()) {
+    return Unsupported("linux.netDevices");
+  }
+  if (container.memory_policy) {
+    return Unsupported("linux.memoryPolicy");
+  }
+  if (container.intel_rdt) {
+    return Unsupported("linux.intelRdt");
+  }
+  if (!container.mount_label.empty()) {
+    return Unsupported("linux.mountLabel");
+  }
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    if (!spec.mounts[i].uid_mappings.empty() || !spec.mounts[i].gid_mappings.empty()) {
+      return Unsupported("mounts[" + std::to_string(i) + "].uidMappings");
+    }
+  }
+  return {};
+}
+
+Namespaces PlanNamespaces(const oci::Linux& container) {
+  Namespaces result;
+  for (const oci::Namespace& entry : container.namespaces) {
+    const int flag = NamespaceFlag(entry.type);
+    if (entry.path.empty()) {
+      result.create |= static_cast<std::uint64_t>(flag);
+    } else {
+      result.join.push_back({.type = flag, .path = entry.path});
+    }
+  }
+  // A user namespace comes first: joining the others asks for the privileges that it gives.
+  std::stable_partition(result.join.begin(), result.join.end(), [](const NamespaceJoin& join) {
+    return join.type == CLONE_NEWUSER;
+  });
+  return result;
+}
+
+Result<> CheckMappings(const oci::Linux& container, const Namespaces& namespaces) {
+  const bool mappings = !container.uid_mappings.empty() || !container.gid_mappings.empty();
+  if (namespaces.Creates(CLONE_NEWUSER)) {
+    if (container.uid_mappings.empty()) {
+      return std::unexpected(Failure("linux.uidMappings: needed for a new user namespace"));
+    }
+    if (container.gid_mappings.empty()) {
+      return std::unexpected(Failure("linux.gidMappings: needed for a new user namespace"));
+    }
+  } else if (mappings && !namespaces.Joins(CLONE_NEWUSER)) {
+    return std::unexpected(
+        Failure("linux.uidMappings: id mappings need a user namespace in linux.namespaces"));
+  }
+  return {};
+}
+
+// "a//b/./c/" → "/a/b/c"; ".." is left for the resolver, which keeps it inside the root.
+std::string CleanTarget(std::string_view path) {
+  std::string clean;
+  while (!path.empty()) {
+    const std::size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+    if (!part.empty() && part != ".") {
+      clean += '/';
+      clean += part;
+    }
+  }
+  return clean.empty() ? "/" : clean;
+}
+
+Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, const Options& options) {
+  MountOptions parsed = ParseMountOptions(mount.options);
+  const std::string target = CleanTarget(mount.destination);
+  if (parsed.idmap || parsed.recursive_idmap) {
+    return Unsupported(where + ".options: idmap");
+  }
+  if (target == "/") {
+    return std::unexpected(Failure(where + ".destination: the root itself is not a mount destination", EINVAL));
+  }
+  if (parsed.remount && !parsed.bind) {
+    return Remount{.target = target, .options = std::move(parsed)};
+  }
+  if (parsed.bind || mount.type == "bind") {
+    if (parsed.tmpcopyup) {
+      return std::unexpected(Failure(where + ".options: tmpcopyup is for a tmpfs"));
+    }
+    if (mount.source.empty()) {
+      return std::unexpected(Failure(where + ".source: needed for a bind mount"));
+    }
+    // Relative to the bundle, as the specification says of bind mounts.
+    std::string source = mount.source.front() == '/' ? mount.source : options.bundle + "/" + mount.source;
+    const bool recursive = parsed.recursive_bind;
+    return BindMount{
+        .source = std::move(source), .target = target, .recursive = recursive, .options = std::move(parsed)};
+  }
+  if (mount.type.empty() || mount.type == "none") {
+    return std::unexpected(Failure(where + ".type: needed for a mount that is not a bind mount"));
+  }
+  if (mount.type == "cgroup" || mount.type == "cgroup2") {
+    return CgroupMount{.target = target, .options = std::move(parsed)};
+  }
+  if (parsed.tmpcopyup && mount.type != "tmpfs") {
+    return std::unexpected(Failure(where + ".options: tmpcopyup is for a tmpfs"));
+  }
+  return FilesystemMount{
+      .type = mount.type, .source = mount.source, .target = target, .options = std::move(parsed)};
+}
+
+std::vector<DeviceNode> DefaultDevices() {
+  const auto node = [](const char* path, unsigned major_number, unsigned minor_number) {
+    return DeviceNode{.type = 'c', .path = path, .number = makedev(major_number, minor_number), .mode = 0666};
+  };
+  return {node("/dev/null", 1, 3), node("/dev/zero", 1, 5),    node("/dev/full", 1, 7),
+          node("/dev/tty", 5, 0),  node("/dev/urandom", 1, 9), node("/dev/random", 1, 8)};
+}
+
+void AddDevices(const std::vector<oci::Device>& devices, std::vector<DeviceNode>& nodes) {
+  for (const oci::Device& device : devices) {
+    DeviceNode node{
+        .type = device.type == 'u' ? 'c' : device.type,
+        .path = CleanTarget(device.path),
+        .number = device.type == 'p' ? dev_t{0}
+                                     : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor)),
+        .mode = device.file_mode.value_or(0666) & 07777,
+        .uid = device.uid.value_or(0),
+        .gid = device.gid.value_or(0),
+    };
+    // A listed device replaces the default of the same path.
+    std::erase_if(nodes, [&node](const DeviceNode& other) {
+      return other.path == node.path;
+    });
+    nodes.push_back(std::move(node));
+  }
+}
+
+Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const Namespaces& namespaces,
+                          const Host& host) {
+  const oci::Linux& container = spec.linux_;
+  Rootfs rootfs;
+  rootfs.path = spec.root.path.front() == '/' ? spec.root.path : options.bundle + "/" + spec.root.path;
+  rootfs.readonly = spec.root.readonly;
+  rootfs.pivot = !options.no_pivot;
+  rootfs.masked_paths = container.masked_paths;
+  rootfs.readonly_paths = container.readonly_paths;
+  rootfs.bind_devices = namespaces.Has(CLONE_NEWUSER) || !host.in_initial_user_namespace;
+
+  rootfs.host_propagation = MS_SLAVE;
+  if (container.rootfs_propagation) {
+    switch (*container.rootfs_propagation) {
+      case oci::RootfsPropagation::kShared:
+        rootfs.host_propagation = 0;
+        rootfs.root_propagation = MS_SHARED;
+        break;
+      case oci::RootfsPropagation::kSlave:
+        rootfs.root_propagation = MS_SLAVE;
+        break;
+      case oci::RootfsPropagation::kPrivate:
+        rootfs.host_propagation = MS_PRIVATE;
+        rootfs.root_propagation = MS_PRIVATE;
+        break;
+      case oci::RootfsPropagation::kUnbindable:
+        rootfs.host_propagation = MS_PRIVATE;
+        rootfs.root_propagation = MS_UNBINDABLE;
+        break;
+    }
+  }
+
+  rootfs.devices = DefaultDevices();
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options));
+    const auto* bind = std::get_if<BindMount>(&step);
+    if (bind != nullptr && bind->target == "/dev") {
+      rootfs.populate_dev = false;
+      rootfs.devices.clear();
+    }
+    rootfs.mounts.push_back(std::move(step));
+  }
+  AddDevices(container.devices, rootfs.devices);
+
+  if (!namespaces.Has(CLONE_NEWNS)) {
+    // Mounting in the namespace of the host would leave the mounts behind and show them to everybody.
+    const bool touches = !rootfs.mounts.empty() || rootfs.readonly || !rootfs.masked_paths.empty() ||
+                         !rootfs.readonly_paths.empty();
+    if (touches) {
+      return std::unexpected(Failure(
+          "linux.namespaces: a mount namespace is needed for mounts, root.readonly, maskedPaths and readonlyPaths"));
+    }
+    rootfs.populate_dev = false;
+    rootfs.devices.clear();
+  }
+  return rootfs;
+}
+
+Result<> CheckSysctls(const oci::StringMap& sysctls, const Namespaces& namespaces, bool hostname_set) {
+  for (const auto& [key, value] : sysctls) {
+    const int needed = SysctlNamespace(key);
+    const std::string where = "linux.sysctl[\"" + key + "\"]: ";
+    if (needed == 0) {
+      return std::unexpected(Failure(where + "is not in a separate kernel namespace"));
+    }
+    if (!namespaces.Has(needed)) {
+      return std::unexpected(
+          Failure(where + "needs a " + NamespaceFile(needed) + " namespace in linux.namespaces"));
+    }
+    if (key == "kernel.hostname" && hostname_set) {
+      return std::unexpected(Failure(where + "conflicts with hostname"));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+bool Namespaces::Joins(int type) const {
+  return std::any_of(join.begin(), join.end(), [type](const NamespaceJoin& entry) {
+    return entry.type == type;
+  });
+}
+
+int NamespaceFlag(oci::NamespaceType type) {
+  for (const NamespaceRow& row : kNamespaces) {
+    if (row.type == type) {
+      return row.flag;
+    }
+  }
+  return 0;
+}
+
+const char* NamespaceFile(int flag) {
+  for (const NamespaceRow& row : kNamespaces) {
+    if (row.flag == flag) {
+      return row.file;
+    }
+  }
+  return "";
+}
+
+Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container,
+                                             const Host& host, std::vector<std::string>& warnings) {
+  if (!process.apparmor_profile.empty()) {
+    return Unsupported("process.apparmorProfile");
+  }
+  if (!process.selinux_label.empty()) {
+    return Unsupported("process.selinuxLabel");
+  }
+  confine::Confinement result;
+  result.scheduler = process.scheduler;
+  result.io_priority = process.io_priority;
+  result.personality = container.personality;
+  result.rlimits = process.rlimits;
+  // The callers' users see 0022 with every other runtime; the specification's "unchanged" would make the mode of their
+  // files depend on who started the container.
+  result.umask = process.user.umask.value_or(0022);
+  result.uid = process.user.uid;
+  result.gid = process.user.gid;
+  result.additional_gids = process.user.additional_gids;
+  result.capabilities = confine::PlanCapabilities(process.capabilities, host.capability_bounding, warnings);
+  result.no_new_privileges = process.no_new_privileges;
+  if (container.seccomp) {
+    result.has_seccomp = true;
+    result.seccomp_listener_path = container.seccomp->listener_path;
+    result.seccomp_listener_metadata = container.seccomp->listener_metadata;
+  }
+  return result;
+}
+
+Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host& host) {
+  TRY(RefuseUnsupported(spec));
+  const oci::Linux& container = spec.linux_;
+  Plan plan;
+  plan.id = options.id;
+  plan.namespaces = PlanNamespaces(container);
+  TRY(CheckMappings(container, plan.namespaces));
+  if (plan.namespaces.Creates(CLONE_NEWUSER)) {
+    plan.uid_mappings = container.uid_mappings;
+    plan.gid_mappings = container.gid_mappings;
+    plan.deny_setgroups = host.euid != 0;
+  }
+  plan.time_offsets = container.time_offsets;
+  if (!plan.time_offsets.empty() && !plan.namespaces.Creates(CLONE_NEWTIME)) {
+    return std::unexpected(Failure("linux.timeOffsets: needs a new time namespace in linux.namespaces"));
+  }
+  plan.hostname = spec.hostname;
+  plan.domainname = spec.domainname;
+  if ((!plan.hostname.empty() || !plan.domainname.empty()) && !plan.namespaces.Has(CLONE_NEWUTS)) {
+    return std::unexpected(Failure(std::string{plan.hostname.empty() ? "domainname" : "hostname"} +
+                                   ": needs a uts namespace in linux.namespaces"));
+  }
+  plan.sysctl = container.sysctl;
+  TRY(CheckSysctls(plan.sysctl, plan.namespaces, !plan.hostname.empty()));
+  plan.rootfs = TRY(PlanRootfs(spec, options, plan.namespaces, host));
+  if (plan.deny_setgroups && spec.process && !spec.process->user.additional_gids.empty()) {
+    return std::unexpected(
+        Failure("process.user.additionalGids: a user namespace of an ordinary user denies setgroups"));
+  }
+
+  if (options.use_cgroups) {
+    plan.cgroups = TRY(cgroup::Locate(host.cgroups, container.cgroups_path, options.id));
+  }
+  if (container.resources) {
+    plan.resources = *container.resources;
+  }
+
+  plan.process = spec.process;
+  plan.seccomp = container.seccomp;
+  if (spec.process) {
+    plan.confinement = TRY(PlanConfinement(*spec.process, container, host, plan.warnings));
+    plan.confinement.set_groups = !plan.deny_setgroups;
+    if (!options.no_new_keyring) {
+      plan.confinement.session_keyring = "_ses." + options.id;
+    }
+  }
+  plan.hooks = spec.hooks;
+  return plan;
+}
+
+}  // namespace nucleus::plan

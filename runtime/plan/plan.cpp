@@ -1,6 +1,7 @@
 #include "runtime/plan/plan.h"
 
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 

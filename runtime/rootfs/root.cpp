@@ -1,0 +1,116 @@
+// The container's root: from the host's directory to `/`.
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/sys/syscalls.h"
+
+namespace nucleus::rootfs {
+namespace {
+
+Result<Fd> OpenHostNode(const std::string& path, mode_t type, dev_t number) {
+  Fd node = TRY(sys::Open(path, O_PATH | O_NOFOLLOW));
+  const struct stat status = TRY(sys::Fstat(node.get(), path));
+  if ((status.st_mode & S_IFMT) != type || status.st_rdev != number) {
+    return std::unexpected(Failure(path + ": not the device that it should be", ENODEV));
+  }
+  return node;
+}
+
+// The mount point that `fd` lies on, from its mount id.
+Result<std::string> MountPointOf(int fd) {
+  const std::string info = TRY(ReadFile("/proc/self/fdinfo/" + std::to_string(fd), 4096));
+  const std::size_t key = info.find("mnt_id:");
+  const std::size_t digits = info.find_first_of("0123456789", key);
+  if (key == std::string::npos || digits == std::string::npos) {
+    return std::unexpected(Failure("no mount id in /proc/self/fdinfo", EINVAL));
+  }
+  const std::string id = info.substr(digits, info.find('\n', digits) - digits);
+  const std::string mounts = TRY(ReadFile("/proc/self/mountinfo", std::size_t{64} << 20));
+  for (std::size_t line = 0; line < mounts.size();) {
+    const std::size_t end = std::min(mounts.find('\n', line), mounts.size());
+    const std::string_view text = std::string_view{mounts}.substr(line, end - line);
+    if (text.starts_with(id + " ")) {
+      std::size_t start = 0;
+      for (int field = 0; field < 4; ++field) {
+        start = text.find(' ', start) + 1;
+      }
+      return std::string{text.substr(start, text.find(' ', start) - start)};
+    }
+    line = end + 1;
+  }
+  return std::unexpected(Failure("mount " + id + " is not in /proc/self/mountinfo", ENOENT));
+}
+
+// With the host's mounts left shared, the root's own mount would show up on the host, and pivot_root refuses a shared parent.
+Result<> MakeParentPrivate(int directory) {
+  const std::string point = TRY(MountPointOf(directory));
+  const Fd mount = TRY(sys::Open(point, O_PATH));
+  return sys::SetMountAttributes(mount.get(), 0, 0, MS_PRIVATE, false, point);
+}
+
+}  // namespace
+
+Result<Handles> OpenRoot(const plan::Rootfs& plan) {
+  Handles handles;
+  handles.null = TRY(OpenHostNode("/dev/null", S_IFCHR, makedev(1, 3)));
+  if (plan.bind_devices) {
+    for (const plan::DeviceNode& device : plan.devices) {
+      if (device.type == 'p') {
+        handles.device_sources.emplace_back();
+        continue;
+      }
+      handles.device_sources.push_back(
+          TRY(OpenHostNode(device.path, device.type == 'b' ? S_IFBLK : S_IFCHR, device.number)));
+    }
+  }
+  if (plan.host_propagation != 0) {
+    const Fd slash = TRY(sys::Open("/", O_PATH | O_DIRECTORY));
+    TRY(sys::SetMountAttributes(slash.get(), 0, 0, plan.host_propagation, true, "/"));
+  }
+  const Fd place = TRY(sys::Open(plan.path, O_PATH | O_DIRECTORY));
+  if (plan.host_propagation == 0) {
+    TRY(MakeParentPrivate(place.get()));
+  }
+  handles.root = TRY(sys::CloneTree(place.get(), "", true, plan.path));
+  TRY(sys::MoveMount(handles.root.get(), place.get(), plan.path));
+  if (plan.host_propagation == 0) {
+    TRY(sys::SetMountAttributes(handles.root.get(), 0, 0, MS_PRIVATE, false, plan.path));
+  }
+  return handles;
+}
+
+Result<> EnterRoot(const plan::Rootfs& plan, const Handles& handles) {
+  if (::fchdir(handles.root.get()) != 0) {
+    return std::unexpected(SysError("chdir", plan.path));
+  }
+  if (plan.pivot) {
+    // The new root is stacked on the old one at the same place; what lies under it, the host's whole tree, is let go.
+    if (::syscall(SYS_pivot_root, ".", ".") != 0) {
+      return std::unexpected(SysError("pivot_root", plan.path));
+    }
+    if (::umount2(".", MNT_DETACH) != 0) {
+      return std::unexpected(SysError("umount", "the old root"));
+    }
+  } else {
+    // For a root on a ramfs, where pivot_root is not to be had: the root is moved over "/" and the rest is out of reach by chroot.
+    if (::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0) {
+      return std::unexpected(SysError("move the root mount of", plan.path));
+    }
+    if (::chroot(".") != 0) {
+      return std::unexpected(SysError("chroot", plan.path));
+    }
+  }
+  if (::chdir("/") != 0) {
+    return std::unexpected(SysError("chdir", "/"));
+  }
+  return {};
+}
+
+}  // namespace nucleus::rootfs

@@ -1,0 +1,57 @@
+// A container's directory under the runtime's root: state.json, the copy of config.json, the start socket, and the lock
+// that makes one command wait for another.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci-config/spec.h"
+#include "oci-config/state.h"
+
+namespace nucleus::container {
+
+inline constexpr const char* kStateFile = "state.json";
+inline constexpr const char* kConfigFile = "config.json";
+inline constexpr const char* kStartSocket = "start.sock";
+inline constexpr const char* kFilterFile = "seccomp.bpf";
+
+class StateDir {
+ public:
+  // Makes the directory; "container with given ID already exists" where there is one.
+  static Result<StateDir> Make(const std::string& root, const std::string& id);
+  // "container does not exist" where there is none.
+  static Result<StateDir> Open(const std::string& root, const std::string& id);
+
+  // Waits for other commands on the same container. Released when the object goes.
+  Result<> Lock();
+
+  [[nodiscard]] int fd() const {
+    return fd_.get();
+  }
+  [[nodiscard]] const std::string& path() const {
+    return path_;
+  }
+
+  Result<oci::State> ReadState() const;
+  // To a temporary name, synced, renamed: a crash leaves the old or the new.
+  Result<> WriteState(const oci::State& state) const;
+  Result<> WriteFile(const char* name, std::string_view bytes) const;
+  Result<std::string> ReadFile(const char* name) const;
+  // The copy of config.json that create made; parsed once per process.
+  Result<std::shared_ptr<const oci::Spec>> ReadSpec() const;
+  // Keeps a Spec that was parsed already for ReadSpec.
+  void RememberSpec(std::shared_ptr<const oci::Spec> spec) const;
+
+  // Removes everything in it and the directory. Only files that the runtime makes are there.
+  Result<> Remove();
+
+ private:
+  StateDir(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {
+  }
+  std::string path_;
+  Fd fd_;
+};
+
+}  // namespace nucleus::container

@@ -92,9 +92,8 @@ struct Confinement {
 Result<> Prepare(const Confinement& confinement);
 
 // The child's last phase. Loads `program` (when has_seccomp), hands the listener to `listener_socket` (connected
-// before the root was changed) with `listener_state` as the message's text, reduces capabilities to the final sets and
-// makes every descriptor from `first_fd` on go at exec, really closed where that is safe.
-// Nothing but execve may follow.
+// before the root was changed) with `listener_state` as the message's text, and reduces capabilities to the final sets.
+// The caller has marked its descriptors close-on-exec; nothing but execve may follow.
 Result<> Finish(const Confinement& confinement, const SeccompProgram* program, int listener_socket,
                 const std::string& listener_state);
 

@@ -1,0 +1,211 @@
+#include "runtime/container/process.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+
+#include "runtime/container/channel.h"
+#include "runtime/sys/fault.h"
+#include "runtime/sys/syscalls.h"
+
+namespace nucleus::container {
+namespace {
+
+// Pipes and files that the caller opened for us belong to the user inside, or /dev/stdout could not be opened again.
+// What cannot be given away (a read-only filesystem, an id without a mapping) is left: it is a convenience.
+void GiveStreams(uid_t uid) {
+  for (int fd = 0; fd <= 2; ++fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || status.st_uid == uid) {
+      continue;
+    }
+    if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) {
+      continue;
+    }
+    (void)!::fchown(fd, uid, static_cast<gid_t>(-1));
+  }
+}
+
+Result<> CheckExecutable(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return std::unexpected(SysError("stat", path));
+  }
+  if (S_ISDIR(status.st_mode)) {
+    return std::unexpected(Failure("is a directory", EISDIR));
+  }
+  if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) {
+    return std::unexpected(Failure(ErrnoText(errno), errno));
+  }
+  return {};
+}
+
+std::string_view Variable(const std::vector<std::string>& env, std::string_view name) {
+  // The last one counts, as for a shell that is given both.
+  for (auto entry = env.rbegin(); entry != env.rend(); ++entry) {
+    if (entry->size() > name.size() && entry->starts_with(name) && (*entry)[name.size()] == '=') {
+      return std::string_view{*entry}.substr(name.size() + 1);
+    }
+  }
+  return {};
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& text : strings) {
+    pointers.push_back(const_cast<char*>(text.c_str()));
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// The signal state of the runtime's caller must not reach the workload.
+void ResetSignals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) {
+      ::signal(signal, SIG_DFL);
+    }
+  }
+}
+
+}  // namespace
+
+Result<> ConnectStreams(std::optional<rootfs::Console> console, int channel, uid_t uid) {
+  if (!console) {
+    GiveStreams(uid);
+    return {};
+  }
+  if (::ioctl(console->slave.get(), TIOCSCTTY, 0) != 0) {
+    return std::unexpected(SysError("make controlling", "the terminal"));
+  }
+  TRY(SendWithFd(channel, Tag::kConsole, console->master.get()));
+  if (::fchown(console->slave.get(), uid, static_cast<gid_t>(-1)) != 0 && errno != EINVAL && errno != EPERM) {
+    return std::unexpected(SysError("chown", "the terminal"));
+  }
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::dup2(console->slave.get(), fd) < 0) {
+      return std::unexpected(SysError("dup", "the terminal"));
+    }
+  }
+  return {};
+}
+
+Result<> EnterWorkingDirectory(const std::string& cwd) {
+  if (::chdir(cwd.c_str()) != 0) {
+    return std::unexpected(SysError("chdir to cwd (\"" + cwd + "\") set in config.json failed:", ""));
+  }
+  // A working directory outside of the root (a descriptor of the host that leaked, CVE-2024-21626) has no path in it.
+  std::array<char, 4096> path{};
+  if (::getcwd(path.data(), path.size()) == nullptr) {
+    if (errno == ENOENT) {
+      return std::unexpected(Failure("current working directory is outside of container mount namespace root", EPERM));
+    }
+    return std::unexpected(SysError("getcwd", cwd));
+  }
+  if (path[0] != '/') {
+    return std::unexpected(Failure("current working directory is outside of container mount namespace root", EPERM));
+  }
+  return {};
+}
+
+Result<std::string> FindExecutable(const std::string& name, const std::vector<std::string>& env) {
+  const std::string where = "exec: \"" + name + "\"";
+  if (name.find('/') != std::string::npos) {
+    TRY_IN(where, CheckExecutable(name));
+    return name;
+  }
+  Error denied;
+  std::string_view path = Variable(env, "PATH");
+  while (!path.empty() && !name.empty()) {
+    const std::size_t colon = path.find(':');
+    const std::string_view directory = path.substr(0, colon);
+    path.remove_prefix(colon == std::string_view::npos ? path.size() : colon + 1);
+    const std::string candidate = (directory.empty() ? std::string{"."} : std::string{directory}) + "/" + name;
+    const Result<> checked = CheckExecutable(candidate);
+    if (checked) {
+      return candidate;
+    }
+    if (checked.error().code == EACCES) {
+      denied = checked.error();
+    }
+  }
+  if (denied.code != 0) {
+    return std::unexpected(Context(where, denied));
+  }
+  return std::unexpected(Failure(where + ": executable file not found in $PATH", ENOENT));
+}
+
+void AddHome(std::vector<std::string>& env, uid_t uid) {
+  if (!Variable(env, "HOME").empty()) {
+    return;
+  }
+  std::string home = "/";
+  // The image's file is hostile: it is opened as a regular file that never blocks, and read up to a bound.
+  constexpr std::size_t kMaxPasswd = std::size_t{1} << 20;
+  const Fd file{::open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  struct stat status {};
+  if (file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode)) {
+    const Result<std::string> text = ReadAll(file.get(), kMaxPasswd, "/etc/passwd");
+    std::string_view rest = text ? std::string_view{*text} : std::string_view{};
+    while (!rest.empty()) {
+      std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      std::array<std::string_view, 6> fields{};
+      for (std::string_view& field : fields) {
+        field = line.substr(0, line.find(':'));
+        line.remove_prefix(std::min(line.size(), field.size() + 1));
+      }
+      uid_t found = 0;
+      const auto [end, error] = std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), found);
+      if (error == std::errc{} && end == fields[2].data() + fields[2].size() && !fields[2].empty() && found == uid &&
+          fields[5].starts_with('/')) {
+        home = fields[5];
+        break;
+      }
+    }
+  }
+  env.push_back("HOME=" + home);
+}
+
+Result<> ConfineAndExecute(FinalSteps steps, const std::function<Result<>()>& gate) {
+  const oci::Process& process = *steps.process;
+  FAULT_POINT("child.confine");
+  TRY(confine::Prepare(*steps.confinement));
+  // A directory that only the user may enter; and the check that it is inside is made with the final identity.
+  TRY(EnterWorkingDirectory(process.cwd));
+  FAULT_POINT("child.lookup");
+  const std::string executable = TRY(FindExecutable(process.args[0], process.env));
+  std::vector<std::string> env = process.env;
+  AddHome(env, steps.confinement->uid);
+  const std::vector<char*> argv = Pointers(process.args);
+  const std::vector<char*> envp = Pointers(env);
+
+  TRY(gate());
+
+  ResetSignals();
+  TRY(sys::CloseOnExecFrom(3 + steps.preserve_fds));
+  FAULT_POINT("child.finish");
+  confine::SeccompProgram shared;
+  const confine::SeccompProgram* program = steps.program;
+  if (program == nullptr && steps.shared_program != nullptr) {
+    shared = steps.shared_program->Get();
+    program = &shared;
+  }
+  TRY(confine::Finish(*steps.confinement, program, steps.listener_socket, steps.listener_state));
+  FAULT_POINT("child.exec");
+  ::execve(executable.c_str(), argv.data(), envp.data());
+  return std::unexpected(SysError("exec", executable));
+}
+
+}  // namespace nucleus::container

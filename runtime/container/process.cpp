@@ -180,10 +180,16 @@ void AddHome(std::vector<std::string>& env, uid_t uid) {
 
 Result<> ConfineAndExecute(FinalSteps steps, const std::function<Result<>()>& gate) {
   const oci::Process& process = *steps.process;
+  // With the runtime's rights where they reach, else with the user's own: a directory may be closed to either.
+  const Result<> entered = EnterWorkingDirectory(process.cwd);
+  if (!entered && entered.error().code != EACCES) {
+    return entered;
+  }
   FAULT_POINT("child.confine");
   TRY(confine::Prepare(*steps.confinement));
-  // A directory that only the user may enter; and the check that it is inside is made with the final identity.
-  TRY(EnterWorkingDirectory(process.cwd));
+  if (!entered) {
+    TRY(EnterWorkingDirectory(process.cwd));
+  }
   FAULT_POINT("child.lookup");
   const std::string executable = TRY(FindExecutable(process.args[0], process.env));
   std::vector<std::string> env = process.env;

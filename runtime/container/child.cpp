@@ -1,0 +1,277 @@
+#include "runtime/container/child.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "runtime/container/channel.h"
+#include "runtime/container/hooks.h"
+#include "runtime/container/process.h"
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/sys/fault.h"
+#include "runtime/sys/syscalls.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace nucleus::container {
+namespace {
+
+Result<> BecomeRootInside(bool deny_setgroups) {
+  // Raw system calls: the C library's would look for other threads.
+  if (!deny_setgroups && ::syscall(SYS_setgroups, 0, nullptr) != 0 && errno != EPERM) {
+    return std::unexpected(SysError("setgroups", ""));
+  }
+  if (::syscall(SYS_setresgid, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("setresgid", "0"));
+  }
+  if (::syscall(SYS_setresuid, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("setresuid", "0"));
+  }
+  return {};
+}
+
+// clone3 could make the time namespace, but then its offsets could no longer be set: they are fixed once a process is in it.
+Result<> EnterTimeNamespace(const std::map<std::string, oci::TimeOffset>& offsets) {
+  TRY(sys::Unshare(CLONE_NEWTIME, "time namespace"));
+  if (!offsets.empty()) {
+    const Fd file = TRY(sys::Open("/proc/self/timens_offsets", O_WRONLY));
+    std::string text;
+    for (const auto& [clock, offset] : offsets) {
+      text += clock + " " + std::to_string(offset.secs) + " " + std::to_string(offset.nanosecs) + "\n";
+    }
+    TRY(WriteAll(file.get(), text, "/proc/self/timens_offsets"));
+  }
+  const Fd made = TRY(sys::Open("/proc/self/ns/time_for_children", O_RDONLY));
+  return sys::SetNs(made.get(), CLONE_NEWTIME, "time namespace");
+}
+
+// Waits for the runtime to have put this process into its cgroups; learns the pid that it has on the host.
+class Gate : public rootfs::CgroupGate {
+ public:
+  Gate(int channel, bool make_namespace, oci::State& state)
+      : channel_(channel), make_namespace_(make_namespace), state_(state) {
+  }
+
+  Result<> Pass() override {
+    if (passed_) {
+      return {};
+    }
+    TRY(Send(channel_, Tag::kCgroup));
+    const Message reply = TRY(Receive(channel_));
+    if (reply.tag != Tag::kGo) {
+      return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
+    }
+    std::from_chars(reply.text.data(), reply.text.data() + reply.text.size(), state_.pid);
+    if (make_namespace_) {
+      FAULT_POINT("child.cgroup-namespace");
+      // Only now: its root is the cgroup that the process is in.
+      TRY(sys::Unshare(CLONE_NEWCGROUP, "cgroup namespace"));
+    }
+    passed_ = true;
+    return {};
+  }
+
+ private:
+  int channel_;
+  bool make_namespace_;
+  oci::State& state_;
+  bool passed_ = false;
+};
+
+Result<> EnterNamespaces(ChildInput& input) {
+  FAULT_POINT("child.namespaces");
+  const plan::Plan& plan = *input.plan;
+  for (std::size_t i = 0; i < input.joins.size(); ++i) {
+    if (input.joins[i]) {
+      const plan::NamespaceJoin& join = plan.namespaces.join[i];
+      TRY(sys::SetNs(input.joins[i].get(), join.type, join.path));
+    }
+  }
+  if (plan.namespaces.Creates(CLONE_NEWUSER)) {
+    TRY(Send(input.channel, Tag::kUserNamespace));
+    TRY(AwaitGo(input.channel));
+  }
+  if (plan.namespaces.Has(CLONE_NEWUSER)) {
+    TRY(BecomeRootInside(plan.deny_setgroups));
+  }
+  if (plan.namespaces.Creates(CLONE_NEWTIME)) {
+    TRY(EnterTimeNamespace(plan.time_offsets));
+  }
+  return {};
+}
+
+Result<> SetNames(const plan::Plan& plan) {
+  FAULT_POINT("child.hostname");
+  if (!plan.hostname.empty() && ::sethostname(plan.hostname.data(), plan.hostname.size()) != 0) {
+    return std::unexpected(SysError("sethostname", plan.hostname));
+  }
+  if (!plan.domainname.empty() && ::setdomainname(plan.domainname.data(), plan.domainname.size()) != 0) {
+    return std::unexpected(SysError("setdomainname", plan.domainname));
+  }
+  return {};
+}
+
+// Callers of runc find a missing working directory made for them.
+Result<> MakeWorkingDirectory(const plan::Plan& plan, const rootfs::Handles& handles) {
+  if (!plan.process) {
+    return {};
+  }
+  FAULT_POINT("child.cwd");
+  const rootfs::Resolver resolver{handles.root.get()};
+  const Result<Fd> existing = resolver.Open(plan.process->cwd, O_PATH);
+  if (!existing && existing.error().code == ENOENT) {
+    TRY_IN("process.cwd", resolver.MakeDirectory(plan.process->cwd));
+  }
+  return {};
+}
+
+Result<> RunCreateHooks(ChildInput& input) {
+  const oci::Hooks& hooks = input.plan->hooks;
+  if (!hooks.prestart.empty() || !hooks.create_runtime.empty()) {
+    TRY(Send(input.channel, Tag::kRuntimeHooks));
+    TRY(AwaitGo(input.channel));
+  }
+  if (!hooks.create_container.empty()) {
+    FAULT_POINT("child.container-hooks");
+    TRY(RunHooks("createContainer", hooks.create_container, oci::FormatOciState(input.state, "creating")));
+  }
+  return {};
+}
+
+Result<std::optional<rootfs::Console>> SetUpConsole(const plan::Plan& plan, const rootfs::Handles& handles) {
+  if (!plan.process || !plan.process->terminal) {
+    return std::optional<rootfs::Console>{};
+  }
+  FAULT_POINT("child.console");
+  return std::optional<rootfs::Console>{
+      TRY_IN("terminal", rootfs::OpenConsole(handles, plan.process->console_size, true))};
+}
+
+// With a mount namespace of its own: the root is built and entered.
+Result<std::optional<rootfs::Console>> BuildRoot(ChildInput& input, Gate& gate) {
+  const plan::Plan& plan = *input.plan;
+  FAULT_POINT("child.root");
+  const rootfs::Handles handles = TRY(rootfs::OpenRoot(plan.rootfs));
+  FAULT_POINT("child.mounts");
+  const rootfs::CgroupView view{.cgroups = &input.state.cgroups,
+                                .host = input.cgroup_host,
+                                .own_namespace = plan.namespaces.Creates(CLONE_NEWCGROUP)};
+  TRY(rootfs::Mount(plan.rootfs, handles, view, gate));
+  FAULT_POINT("child.devices");
+  TRY(rootfs::MakeDevices(plan.rootfs, handles));
+  TRY(MakeWorkingDirectory(plan, handles));
+  TRY(gate.Pass());
+  TRY(RunCreateHooks(input));
+  FAULT_POINT("child.sysctl");
+  TRY(rootfs::WriteSysctls(plan.sysctl));
+  TRY(SetNames(plan));
+  std::optional<rootfs::Console> console = TRY(SetUpConsole(plan, handles));
+  FAULT_POINT("child.pivot");
+  TRY(rootfs::EnterRoot(plan.rootfs, handles));
+  FAULT_POINT("child.readonly");
+  TRY(rootfs::MakeReadonly(plan.rootfs, handles));
+  FAULT_POINT("child.masks");
+  TRY(rootfs::MaskPaths(plan.rootfs, handles));
+  return console;
+}
+
+// In a mount namespace that is the host's: nothing is mounted, the root is changed by chroot alone.
+Result<std::optional<rootfs::Console>> ChangeRoot(ChildInput& input, Gate& gate) {
+  const plan::Plan& plan = *input.plan;
+  rootfs::Handles handles;
+  handles.root = TRY(sys::Open(plan.rootfs.path, O_PATH | O_DIRECTORY));
+  TRY(gate.Pass());
+  TRY(RunCreateHooks(input));
+  TRY(rootfs::WriteSysctls(plan.sysctl));
+  TRY(SetNames(plan));
+  if (plan.process && plan.process->terminal) {
+    return std::unexpected(Failure("process.terminal: needs a mount namespace in linux.namespaces"));
+  }
+  if (::fchdir(handles.root.get()) != 0 || ::chroot(".") != 0) {
+    return std::unexpected(SysError("chroot", plan.rootfs.path));
+  }
+  return std::optional<rootfs::Console>{};
+}
+
+// Waits for `start`. A connection that ends before it said so (the command was killed) is forgotten.
+Result<Fd> AwaitStart(int listener) {
+  for (;;) {
+    Fd connection{::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)};
+    if (!connection) {
+      if (errno == EINTR || errno == ECONNABORTED) {
+        continue;
+      }
+      return std::unexpected(SysError("accept", "start socket"));
+    }
+    const Result<Message> message = Receive(connection.get());
+    if (message && message->tag == Tag::kGo) {
+      return connection;
+    }
+  }
+}
+
+Result<> CarryOut(ChildInput& input, Fd& start) {
+  const plan::Plan& plan = *input.plan;
+  ::umask(0);
+  TRY(EnterNamespaces(input));
+  if (::setsid() < 0) {
+    return std::unexpected(SysError("setsid", ""));
+  }
+  // The agent's socket lies on the host: connected while its path can be reached.
+  Fd agent;
+  if (plan.process && !plan.confinement.seccomp_listener_path.empty()) {
+    agent = TRY_IN("linux.seccomp.listenerPath",
+                   sys::ConnectUnix(plan.confinement.seccomp_listener_path, SOCK_STREAM));
+  }
+  Gate gate{input.channel, plan.namespaces.Creates(CLONE_NEWCGROUP), input.state};
+  std::optional<rootfs::Console> console =
+      TRY(plan.namespaces.Has(CLONE_NEWNS) ? BuildRoot(input, gate) : ChangeRoot(input, gate));
+
+  const auto wait_for_start = [&input, &start, &plan]() -> Result<> {
+    TRY(Send(input.channel, Tag::kReady));
+    start = TRY(AwaitStart(input.start_listener));
+    if (!plan.hooks.start_container.empty()) {
+      FAULT_POINT("child.start-hooks");
+      TRY(RunHooks("startContainer", plan.hooks.start_container, oci::FormatOciState(input.state, "created")));
+    }
+    // From here on only execve's own answer is left; the filter may refuse any later word.
+    return Send(start.get(), Tag::kReady);
+  };
+  if (!plan.process) {
+    TRY(wait_for_start());
+    return std::unexpected(Failure("process: needed to start the container"));
+  }
+  TRY(ConnectStreams(std::move(console), input.channel, plan.confinement.uid));
+  return ConfineAndExecute({.process = &*plan.process,
+                            .confinement = &plan.confinement,
+                            .shared_program = plan.seccomp ? input.program : nullptr,
+                            .program = nullptr,
+                            .preserve_fds = input.preserve_fds,
+                            .listener_socket = agent.get(),
+                            .listener_state = agent ? oci::FormatOciState(input.state, "creating") : ""},
+                           wait_for_start);
+}
+
+}  // namespace
+
+void FailChild(int channel, const Error& error) {
+  (void)Send(channel, Tag::kError, error.message, error.code);
+  ::_exit(1);
+}
+
+void RunChild(ChildInput& input) {
+  Fd start;
+  const Result<> result = CarryOut(input, start);
+  // Whoever waits is told: `create` until this process was ready, `start` from then on.
+  FailChild(start ? start.get() : input.channel, result.error());
+}
+
+}  // namespace nucleus::container

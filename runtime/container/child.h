@@ -1,0 +1,34 @@
+// The process that becomes a container's init: carries the Plan out and decides nothing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "oci-config/state.h"
+#include "runtime/confine/confine.h"
+#include "runtime/plan/plan.h"
+
+namespace nucleus::container {
+
+// What the child inherits besides the Plan. All descriptors are close-on-exec.
+struct ChildInput {
+  const plan::Plan* plan = nullptr;
+  const cgroup::Host* cgroup_host = nullptr;
+  // Namespaces to join after clone, opened by the runtime; parallel to plan->namespaces.join, empty where the runtime
+  // or the joining helper has done it.
+  std::vector<Fd> joins;
+  int channel = -1;
+  int start_listener = -1;
+  const confine::SharedProgram* program = nullptr;
+  int preserve_fds = 0;
+  oci::State state;  // for hooks and the seccomp agent; the pid comes from the runtime
+};
+
+// Never returns: becomes the workload, or reports an error and exits with status 1.
+[[noreturn]] void RunChild(ChildInput& input);
+
+// Shared with exec: reports `error` on `channel` and exits.
+[[noreturn]] void FailChild(int channel, const Error& error);
+
+}  // namespace nucleus::container

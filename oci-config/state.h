@@ -45,4 +45,8 @@ std::string FormatState(const State& state);
 // annotations. `status` is one of the specification's words; pid is left out when 0.
 std::string FormatOciState(const State& state, std::string_view status);
 
+// The "container process state" that a seccomp agent gets with the listener's descriptor (config-linux.md, "seccomp").
+std::string FormatContainerProcessState(const State& state, std::string_view status, std::int32_t pid,
+                                        std::string_view metadata);
+
 }  // namespace nucleus::oci

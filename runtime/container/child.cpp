@@ -218,6 +218,15 @@ Result<Fd> AwaitStart(int listener) {
   }
 }
 
+std::string AgentMessage(const ChildInput& input) {
+  const confine::Confinement& confinement = input.plan->confinement;
+  if (confinement.seccomp_listener_path.empty()) {
+    return {};
+  }
+  return oci::FormatContainerProcessState(input.state, "creating", input.state.pid,
+                                          confinement.seccomp_listener_metadata);
+}
+
 Result<> CarryOut(ChildInput& input, Fd& start) {
   const plan::Plan& plan = *input.plan;
   ::umask(0);
@@ -256,7 +265,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
                             .program = nullptr,
                             .preserve_fds = input.preserve_fds,
                             .listener_socket = agent.get(),
-                            .listener_state = agent ? oci::FormatOciState(input.state, "creating") : ""},
+                            .listener_state = AgentMessage(input)},
                            wait_for_start);
 }
 

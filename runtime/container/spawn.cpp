@@ -1,0 +1,170 @@
+#include "runtime/container/spawn.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "runtime/container/channel.h"
+#include "runtime/container/child.h"
+#include "runtime/sys/syscalls.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace nucleus::container {
+namespace {
+
+// These two are entered by the child itself, when it can: the cgroup namespace's root is the cgroup of the moment, and a
+// time namespace wants its offsets first.
+constexpr std::uint64_t kEnteredLater = CLONE_NEWCGROUP | CLONE_NEWTIME;
+
+// A joined pid namespace takes effect for children: the runtime steps in for the moment of the clone and out again.
+class PidNamespaceVisit {
+ public:
+  static Result<PidNamespaceVisit> Enter(int target) {
+    PidNamespaceVisit visit;
+    visit.home_ = TRY(sys::Open("/proc/self/ns/pid", O_RDONLY));
+    TRY(sys::SetNs(target, CLONE_NEWPID, "pid namespace"));
+    return visit;
+  }
+  PidNamespaceVisit(PidNamespaceVisit&&) = default;
+  PidNamespaceVisit& operator=(PidNamespaceVisit&&) = delete;
+  PidNamespaceVisit(const PidNamespaceVisit&) = delete;
+  PidNamespaceVisit& operator=(const PidNamespaceVisit&) = delete;
+  ~PidNamespaceVisit() {
+    if (home_) {
+      (void)sys::SetNs(home_.get(), CLONE_NEWPID, "pid namespace");
+    }
+  }
+
+ private:
+  PidNamespaceVisit() = default;
+  Fd home_;
+};
+
+Result<Spawned> SpawnDirectly(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
+                              const std::function<void(std::vector<Fd>)>& child) {
+  std::optional<PidNamespaceVisit> visit;
+  for (std::size_t i = 0; i < joins.size(); ++i) {
+    if (namespaces.join[i].type == CLONE_NEWPID) {
+      visit.emplace(TRY_IN(namespaces.join[i].path, PidNamespaceVisit::Enter(joins[i].get())));
+      joins[i].Reset();
+    }
+  }
+  Spawned result;
+  const pid_t pid = TRY(sys::Clone3(
+      {.flags = namespaces.create & ~kEnteredLater, .cgroup_fd = cgroup_fd, .pidfd = &result.pidfd}));
+  if (pid == 0) {
+    visit.reset();
+    child(std::move(joins));
+    ::_exit(1);
+  }
+  result.pid = pid;
+  return result;
+}
+
+// The helper's life: join everything, clone the init as its own sibling, say its pid.
+void RunHelper(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd, int channel,
+               const std::function<void(std::vector<Fd>)>& child) {
+  for (std::size_t i = 0; i < joins.size(); ++i) {
+    const Result<> joined = sys::SetNs(joins[i].get(), namespaces.join[i].type, namespaces.join[i].path);
+    if (!joined) {
+      FailChild(channel, joined.error());
+    }
+    joins[i].Reset();
+  }
+  const Result<pid_t> pid =
+      sys::Clone3({.flags = (namespaces.create & ~kEnteredLater) | CLONE_PARENT, .cgroup_fd = cgroup_fd});
+  if (!pid) {
+    FailChild(channel, pid.error());
+  }
+  if (*pid == 0) {
+    child(std::move(joins));
+    ::_exit(1);
+  }
+  const Result<> told = Send(channel, Tag::kPid, std::to_string(*pid));
+  ::_exit(told ? 0 : 1);
+}
+
+Result<Spawned> SpawnThroughHelper(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
+                                   const std::function<void(std::vector<Fd>)>& child) {
+  Fd ours;
+  Fd theirs;
+  TRY(sys::SocketPair(ours, theirs));
+  const pid_t helper = TRY(sys::Clone3({}));
+  if (helper == 0) {
+    RunHelper(namespaces, std::move(joins), cgroup_fd, theirs.get(), child);
+  }
+  theirs.Reset();
+  Result<Message> message = Receive(ours.get());
+  int status = 0;
+  while (::waitpid(helper, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!message) {
+    return std::unexpected(Context("joining namespaces", std::move(message).error()));
+  }
+  if (message->tag == Tag::kError) {
+    return std::unexpected(Failure(message->text, message->code));
+  }
+  Spawned result;
+  std::from_chars(message->text.data(), message->text.data() + message->text.size(), result.pid);
+  result.pidfd = TRY(sys::PidfdOpen(result.pid));
+  return result;
+}
+
+std::string FormatMap(const std::vector<oci::IdMapping>& mappings) {
+  std::string text;
+  for (const oci::IdMapping& mapping : mappings) {
+    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
+            std::to_string(mapping.size) + "\n";
+  }
+  return text;
+}
+
+Result<> WriteProcFile(pid_t pid, const char* name, std::string_view text) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
+  const Fd file = TRY(sys::Open(path, O_WRONLY));
+  return WriteAll(file.get(), text, path);
+}
+
+}  // namespace
+
+Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces) {
+  std::vector<Fd> joins;
+  for (const plan::NamespaceJoin& join : namespaces.join) {
+    Fd fd = TRY(sys::Open(join.path, O_RDONLY));
+    const int type = ::ioctl(fd.get(), NS_GET_NSTYPE);
+    if (type != join.type) {
+      return std::unexpected(Failure("linux.namespaces: " + join.path + " is not a " +
+                                         plan::NamespaceFile(join.type) + " namespace",
+                                     EINVAL));
+    }
+    joins.push_back(std::move(fd));
+  }
+  return joins;
+}
+
+Result<Spawned> Spawn(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
+                      const std::function<void(std::vector<Fd>)>& child) {
+  const bool helper =
+      namespaces.Joins(CLONE_NEWUSER) || (namespaces.Creates(CLONE_NEWUSER) && !namespaces.join.empty());
+  return helper ? SpawnThroughHelper(namespaces, std::move(joins), cgroup_fd, child)
+                : SpawnDirectly(namespaces, std::move(joins), cgroup_fd, child);
+}
+
+Result<> WriteIdMappings(pid_t pid, const plan::Plan& plan) {
+  if (plan.deny_setgroups) {
+    TRY(WriteProcFile(pid, "setgroups", "deny"));
+  }
+  TRY_IN("linux.uidMappings", WriteProcFile(pid, "uid_map", FormatMap(plan.uid_mappings)));
+  TRY_IN("linux.gidMappings", WriteProcFile(pid, "gid_map", FormatMap(plan.gid_mappings)));
+  return {};
+}
+
+}  // namespace nucleus::container

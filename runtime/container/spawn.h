@@ -1,0 +1,30 @@
+// Makes the process that becomes a container's init, inside the namespaces that the plan lists.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "runtime/plan/plan.h"
+
+namespace nucleus::container {
+
+struct Spawned {
+  pid_t pid = 0;
+  Fd pidfd;
+};
+
+// Opens the namespaces to join and checks that each is of the type it is listed as.
+Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces);
+
+// Clones; `child` runs in the new process and must not return. It gets those of `joins` that are still to be joined.
+// Where a user namespace is joined, or one is made next to others that are joined, a helper process joins first and
+// clones the init as a child of this process. `cgroup_fd` < 0: none.
+Result<Spawned> Spawn(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
+                      const std::function<void(std::vector<Fd> joins)>& child);
+
+// Writes the id mappings of `pid`'s new user namespace.
+Result<> WriteIdMappings(pid_t pid, const plan::Plan& plan);
+
+}  // namespace nucleus::container

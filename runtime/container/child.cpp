@@ -230,6 +230,12 @@ std::string AgentMessage(const ChildInput& input) {
 Result<> CarryOut(ChildInput& input, Fd& start) {
   const plan::Plan& plan = *input.plan;
   ::umask(0);
+  // What the runtime has open (its state directory above all) is not for a process that enters a container.
+  std::vector<int> keep = {input.channel, input.start_listener};
+  for (const Fd& join : input.joins) {
+    keep.push_back(join.get());
+  }
+  TRY(sys::CloseFrom(3 + input.preserve_fds, std::move(keep)));
   TRY(EnterNamespaces(input));
   if (::setsid() < 0) {
     return std::unexpected(SysError("setsid", ""));

@@ -13,6 +13,9 @@ class Rollback {
   Rollback(const Rollback&) = delete;
   Rollback& operator=(const Rollback&) = delete;
   ~Rollback() {
+    Undo();
+  }
+  void Undo() {
     while (!steps_.empty()) {
       steps_.back()();
       steps_.pop_back();

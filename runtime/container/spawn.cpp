@@ -33,6 +33,10 @@ class PidNamespaceVisit {
     TRY(sys::SetNs(target, CLONE_NEWPID, "pid namespace"));
     return visit;
   }
+  // In the child, which stays.
+  void Forget() {
+    home_.Reset();
+  }
   PidNamespaceVisit(PidNamespaceVisit&&) = default;
   PidNamespaceVisit& operator=(PidNamespaceVisit&&) = delete;
   PidNamespaceVisit(const PidNamespaceVisit&) = delete;
@@ -61,7 +65,9 @@ Result<Spawned> SpawnDirectly(const plan::Namespaces& namespaces, std::vector<Fd
   const pid_t pid = TRY(sys::Clone3(
       {.flags = namespaces.create & ~kEnteredLater, .cgroup_fd = cgroup_fd, .pidfd = &result.pidfd}));
   if (pid == 0) {
-    visit.reset();
+    if (visit) {
+      visit->Forget();
+    }
     child(std::move(joins));
     ::_exit(1);
   }

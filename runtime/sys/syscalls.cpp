@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstring>
@@ -249,6 +250,25 @@ Result<> Unshare(int flags, const std::string& name) {
 
 Result<> CloseOnExecFrom(int first) {
   if (::close_range(static_cast<unsigned>(first), ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
+    return std::unexpected(SysError("close_range", ""));
+  }
+  return {};
+}
+
+Result<> CloseFrom(int first, std::vector<int> keep) {
+  std::sort(keep.begin(), keep.end());
+  unsigned from = static_cast<unsigned>(first);
+  for (const int fd : keep) {
+    if (fd < 0 || static_cast<unsigned>(fd) < from) {
+      continue;
+    }
+    const auto kept = static_cast<unsigned>(fd);
+    if (kept > from && ::close_range(from, kept - 1, 0) != 0) {
+      return std::unexpected(SysError("close_range", ""));
+    }
+    from = kept + 1;
+  }
+  if (::close_range(from, ~0U, 0) != 0) {
     return std::unexpected(SysError("close_range", ""));
   }
   return {};

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -62,6 +63,9 @@ Result<> SetNs(int fd, int type, const std::string& name);
 Result<> Unshare(int flags, const std::string& name);
 // Marks every descriptor from `first` on close-on-exec.
 Result<> CloseOnExecFrom(int first);
+
+// Closes every descriptor from `first` on but those in `keep`.
+Result<> CloseFrom(int first, std::vector<int> keep);
 
 // ---- sockets
 

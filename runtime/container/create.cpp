@@ -1,0 +1,337 @@
+// create: from a bundle to a process that waits before execve.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+#include "oci-config/annotations.h"
+#include "oci-config/parse.h"
+#include "runtime/container/channel.h"
+#include "runtime/container/child.h"
+#include "runtime/container/container.h"
+#include "runtime/container/filter_file.h"
+#include "runtime/container/hooks.h"
+#include "runtime/container/host.h"
+#include "runtime/container/outputs.h"
+#include "runtime/container/rollback.h"
+#include "runtime/container/spawn.h"
+#include "runtime/container/state_dir.h"
+#include "runtime/sys/fault.h"
+#include "runtime/sys/process_stat.h"
+#include "runtime/sys/syscalls.h"
+
+namespace nucleus::container {
+namespace {
+
+Result<std::string> AbsolutePath(const std::string& path) {
+  std::array<char, PATH_MAX> resolved{};
+  if (::realpath(path.c_str(), resolved.data()) == nullptr) {
+    return std::unexpected(SysError("open", path));
+  }
+  return std::string{resolved.data()};
+}
+
+std::string Now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  tm utc{};
+  ::gmtime_r(&now.tv_sec, &utc);
+  std::array<char, 64> text{};
+  const int size = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", utc.tm_year + 1900,
+                                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec);
+  return {text.data(), static_cast<std::size_t>(size)};
+}
+
+Result<Fd> ListenForStart(const StateDir& directory) {
+  FAULT_POINT("create.start-socket");
+  Fd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+  if (!socket) {
+    return std::unexpected(SysError("socket", ""));
+  }
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  // Through the descriptor: the state directory's path may be longer than an address can hold.
+  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory.fd(), kStartSocket);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(socket.get(), 1) != 0) {
+    return std::unexpected(SysError("bind", directory.path() + "/" + kStartSocket));
+  }
+  return socket;
+}
+
+// The bundle, read and typed: what is wrong with it is said before anything is made.
+struct Bundle {
+  std::string path;
+  std::string text;
+  std::shared_ptr<const oci::Spec> spec;
+};
+
+Result<Bundle> LoadBundle(const CreateOptions& options) {
+  Bundle bundle;
+  bundle.path = TRY(AbsolutePath(options.bundle));
+  const std::string config = options.config.empty() ? bundle.path + "/config.json" : options.config;
+  bundle.text = TRY(ReadFile(config, oci::kMaxConfigBytes));
+  bundle.spec = std::make_shared<const oci::Spec>(TRY(oci::ParseSpec(bundle.text, "config.json")));
+  TRY_IN("config.json", oci::RefuseUnsupported(TRY_IN("config.json", oci::ParseAnnotations(bundle.spec->annotations))));
+  return bundle;
+}
+
+class Creation {
+ public:
+  Creation(const Settings& settings, const CreateOptions& options) : settings_(settings), options_(options) {
+  }
+
+  Result<Launched> Run() {
+    TRY(ValidateId(options_.id));
+    bundle_ = TRY(LoadBundle(options_));
+    const bool terminal = bundle_.spec->process && bundle_.spec->process->terminal;
+    TRY(CheckTerminalOptions(terminal, options_.io));
+    TRY(MakePlan());
+    Result<Launched> launched = MakeContainer();
+    if (!launched && hooks_ran_) {
+      // The runtime's promise to the hooks that ran: poststop runs as well.
+      rollback_.Undo();
+      RunPoststop();
+    }
+    return launched;
+  }
+
+ private:
+  Result<> MakePlan() {
+    if (settings_.cgroup_manager == CgroupManager::kSystemd) {
+      return std::unexpected(Failure("the systemd cgroup driver is not supported yet"));
+    }
+    const bool cgroups = settings_.cgroup_manager != CgroupManager::kDisabled;
+    host_ = TRY(ReadHost(cgroups));
+    plan_ = TRY_IN("config.json", plan::MakePlan(*bundle_.spec,
+                                                 {.id = options_.id,
+                                                  .bundle = bundle_.path,
+                                                  .no_pivot = options_.no_pivot,
+                                                  .no_new_keyring = options_.no_new_keyring,
+                                                  .use_cgroups = cgroups},
+                                                 host_));
+    plan_.rootfs.path = TRY_IN("root.path", AbsolutePath(plan_.rootfs.path));
+    struct stat status {};
+    if (::stat(plan_.rootfs.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+      return std::unexpected(SysError("root.path:", plan_.rootfs.path, ENOTDIR));
+    }
+    for (const std::string& warning : plan_.warnings) {
+      settings_.warn(warning);
+    }
+    return {};
+  }
+
+  Result<> MakeStateDir() {
+    directory_.emplace(TRY(StateDir::Make(settings_.root, options_.id)));
+    rollback_.Push([this] {
+      (void)directory_->Remove();
+    });
+    FAULT_POINT("create.state-dir");
+    state_.oci_version = bundle_.spec->oci_version;
+    state_.id = options_.id;
+    state_.bundle = bundle_.path;
+    state_.rootfs = plan_.rootfs.path;
+    state_.created = Now();
+    state_.owner = ::geteuid();
+    state_.annotations = bundle_.spec->annotations;
+    FAULT_POINT("create.config-copy");
+    TRY(directory_->WriteFile(kConfigFile, bundle_.text));
+    directory_->RememberSpec(bundle_.spec);
+    return {};
+  }
+
+  Result<> MakeCgroups() {
+    state_.cgroups = plan_.cgroups;
+    if (state_.cgroups.empty()) {
+      return {};
+    }
+    FAULT_POINT("create.cgroup-make");
+    TRY(cgroup::Create(host_.cgroups, state_.cgroups));
+    rollback_.Push([this] {
+      (void)cgroup::Remove(state_.cgroups);
+    });
+    FAULT_POINT("create.cgroup-limits");
+    std::vector<std::string> warnings;
+    TRY(cgroup::Apply(host_.cgroups, state_.cgroups, plan_.resources, warnings));
+    for (const std::string& warning : warnings) {
+      settings_.warn(warning);
+    }
+    return {};
+  }
+
+  Result<> Clone() {
+    start_listener_ = TRY(ListenForStart(*directory_));
+    Fd child_channel;
+    TRY(sys::SocketPair(channel_, child_channel));
+    std::vector<Fd> joins = TRY(OpenJoins(plan_.namespaces));
+    if (plan_.seccomp && plan_.process) {
+      program_ = TRY(confine::SharedProgram::Create());
+    }
+    const Fd cgroup = TRY(cgroup::OpenForClone(state_.cgroups));
+    FAULT_POINT("create.clone");
+    into_cgroup_ = cgroup.valid();
+    spawned_ = TRY(Spawn(plan_.namespaces, std::move(joins), cgroup.get(), [&](std::vector<Fd> left) {
+      ChildInput input{.plan = &plan_,
+                       .cgroup_host = &host_.cgroups,
+                       .joins = std::move(left),
+                       .channel = child_channel.get(),
+                       .start_listener = start_listener_.get(),
+                       .program = program_.get(),
+                       .preserve_fds = options_.io.preserve_fds,
+                       .state = state_};
+      RunChild(input);
+    }));
+    rollback_.Push([this] {
+      (void)sys::PidfdSendSignal(spawned_.pidfd.get(), SIGKILL);
+      while (::waitpid(spawned_.pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+    });
+    state_.pid = spawned_.pid;
+    state_.start_time = TRY(sys::ReadProcessStat(spawned_.pid)).start_time;
+    return {};
+  }
+
+  // While the child builds its root: everything that the runtime has to do about it.
+  Result<> ServeChild() {
+    if (plan_.namespaces.Creates(CLONE_NEWUSER)) {
+      const Message request = TRY(ReceiveFromChild());
+      if (request.tag != Tag::kUserNamespace) {
+        return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
+      }
+      FAULT_POINT("create.id-maps");
+      TRY(WriteIdMappings(spawned_.pid, plan_));
+      TRY(Send(channel_.get(), Tag::kGo));
+    }
+    FAULT_POINT("create.cgroup-attach");
+    TRY(cgroup::Attach(state_.cgroups, spawned_.pid, into_cgroup_));
+    if (plan_.process && plan_.process->oom_score_adj) {
+      TRY(SetOomScore(*plan_.process->oom_score_adj));
+    }
+    if (program_) {
+      FAULT_POINT("create.seccomp-compile");
+      const confine::SeccompProgram program = TRY_IN("linux.seccomp", confine::CompileSeccomp(*plan_.seccomp));
+      TRY(program_->Set(program));
+      TRY(directory_->WriteFile(kFilterFile, FormatFilter(program)));
+    }
+    for (;;) {
+      Message message = TRY(ReceiveFromChild());
+      switch (message.tag) {
+        case Tag::kCgroup:
+          TRY(Send(channel_.get(), Tag::kGo, std::to_string(spawned_.pid)));
+          break;
+        case Tag::kRuntimeHooks:
+          TRY(RunRuntimeHooks());
+          TRY(Send(channel_.get(), Tag::kGo));
+          break;
+        case Tag::kConsole:
+          FAULT_POINT("create.console-send");
+          if (options_.io.foreground) {
+            console_ = std::move(message.fd);
+          } else {
+            TRY(SendConsole(options_.io.console_socket, message.fd.get()));
+          }
+          break;
+        case Tag::kWarning:
+          settings_.warn(message.text);
+          break;
+        case Tag::kReady:
+          return {};
+        default:
+          return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
+      }
+    }
+  }
+
+  Result<Message> ReceiveFromChild() {
+    Result<Message> message = Receive(channel_.get());
+    if (!message) {
+      if (cgroup::WasOomKilled(state_.cgroups).value_or(false)) {
+        return std::unexpected(Failure("container init was OOM-killed (memory limit too low?)", ENOMEM));
+      }
+      return std::unexpected(Failure("the container's init ended before it was ready", ECHILD));
+    }
+    if (message->tag == Tag::kError) {
+      return std::unexpected(
+          Failure("unable to start container process: " + message->text, message->code));
+    }
+    return message;
+  }
+
+  Result<> SetOomScore(int score) {
+    const std::string path = "/proc/" + std::to_string(spawned_.pid) + "/oom_score_adj";
+    const Fd file = TRY_IN("process.oomScoreAdj", sys::Open(path, O_WRONLY));
+    TRY_IN("process.oomScoreAdj", WriteAll(file.get(), std::to_string(score), path));
+    return {};
+  }
+
+  Result<> RunRuntimeHooks() {
+    hooks_ran_ = true;
+    FAULT_POINT("create.runtime-hooks");
+    const std::string state = oci::FormatOciState(state_, "creating");
+    TRY(RunHooks("prestart", plan_.hooks.prestart, state));
+    return RunHooks("createRuntime", plan_.hooks.create_runtime, state);
+  }
+
+  void RunPoststop() {
+    state_.pid = 0;
+    for (const Error& error :
+         RunHooksToTheEnd("poststop", plan_.hooks.poststop, oci::FormatOciState(state_, "stopped"))) {
+      settings_.warn(error.message);
+    }
+  }
+
+  Result<Launched> MakeContainer() {
+    TRY(MakeStateDir());
+    TRY(MakeCgroups());
+    hooks_ran_ = !plan_.hooks.create_container.empty();
+    TRY(Clone());
+    // From here a crash of this command leaves a process: the state that names it is on disk before it does anything.
+    TRY(directory_->WriteState(state_));
+    TRY(ServeChild());
+    state_.phase = oci::Phase::kCreated;
+    FAULT_POINT("create.save-state");
+    TRY(directory_->WriteState(state_));
+    FAULT_POINT("create.pid-file");
+    if (!options_.io.pidfd_socket.empty()) {
+      TRY(SendPidfd(options_.io.pidfd_socket, spawned_.pidfd.get()));
+    }
+    TRY(WritePidFile(options_.io.pid_file, spawned_.pid));
+    rollback_.Commit();
+    return Launched{.pid = spawned_.pid, .pidfd = std::move(spawned_.pidfd), .console = std::move(console_)};
+  }
+
+  const Settings& settings_;
+  const CreateOptions& options_;
+  Bundle bundle_;
+  plan::Host host_;
+  plan::Plan plan_;
+  std::optional<StateDir> directory_;
+  oci::State state_;
+  Fd start_listener_;
+  Fd channel_;
+  std::unique_ptr<confine::SharedProgram> program_;
+  bool into_cgroup_ = false;
+  bool hooks_ran_ = false;
+  Spawned spawned_;
+  Fd console_;
+  // Last, so that it runs while the rest is still there.
+  Rollback rollback_;
+};
+
+}  // namespace
+
+Result<Launched> Create(const Settings& settings, const CreateOptions& options) {
+  return Creation{settings, options}.Run();
+}
+
+}  // namespace nucleus::container

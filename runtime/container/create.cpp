@@ -82,7 +82,8 @@ Result<Bundle> LoadBundle(const CreateOptions& options) {
   const std::string config = options.config.empty() ? bundle.path + "/config.json" : options.config;
   bundle.text = TRY(ReadFile(config, oci::kMaxConfigBytes));
   bundle.spec = std::make_shared<const oci::Spec>(TRY(oci::ParseSpec(bundle.text, "config.json")));
-  TRY_IN("config.json", oci::RefuseUnsupported(TRY_IN("config.json", oci::ParseAnnotations(bundle.spec->annotations))));
+  const oci::Annotations annotations = TRY_IN("config.json", oci::ParseAnnotations(bundle.spec->annotations));
+  TRY_IN("config.json", oci::RefuseUnsupported(annotations));
   return bundle;
 }
 

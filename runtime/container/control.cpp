@@ -1,0 +1,95 @@
+// kill, delete, pause, resume.
+
+#include <csignal>
+
+#include "runtime/container/container.h"
+#include "runtime/container/query.h"
+#include "runtime/container/teardown.h"
+#include "runtime/sys/syscalls.h"
+
+namespace nucleus::container {
+namespace {
+
+// With the pid namespace of the host or of another container, the end of init does not end the rest.
+Result<bool> OwnsPidNamespace(const Opened& opened) {
+  const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
+  for (const oci::Namespace& entry : spec->linux_.namespaces) {
+    if (entry.type == oci::NamespaceType::kPid) {
+      return entry.path.empty();
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<> Kill(const Settings& settings, const std::string& id, int signal, bool all) {
+  const Opened opened = TRY(OpenContainer(settings, id, false));
+  const Result<Fd> init = OpenInit(opened.state);
+  const bool own_pids = OwnsPidNamespace(opened).value_or(true);
+  if (!own_pids && !opened.state.cgroups.empty() && (all || signal == SIGKILL)) {
+    if (signal == SIGKILL) {
+      TRY(cgroup::KillAll(opened.state.cgroups));
+      return {};
+    }
+    for (const pid_t pid : TRY(cgroup::Processes(opened.state.cgroups))) {
+      if (::kill(pid, signal) != 0 && errno != ESRCH) {
+        return std::unexpected(SysError("kill", std::to_string(pid)));
+      }
+    }
+    return {};
+  }
+  if (!init) {
+    return std::unexpected(init.error());
+  }
+  const Result<> sent = sys::PidfdSendSignal(init->get(), signal);
+  if (!sent) {
+    return std::unexpected(sent.error().code == ESRCH ? Failure("container not running", ESRCH) : sent.error());
+  }
+  // A paused container hears SIGKILL only when it is thawed; every caller expects it to die.
+  if (signal == SIGKILL && opened.status == Status::kPaused) {
+    TRY(cgroup::Thaw(opened.state.cgroups));
+  }
+  return {};
+}
+
+Result<> Delete(const Settings& settings, const std::string& id, bool force) {
+  Result<Opened> opened = OpenContainer(settings, id, true);
+  if (!opened) {
+    if (force && opened.error().code == ENOENT) {
+      // A directory without a state: create was killed before it had made anything else.
+      Result<StateDir> directory = StateDir::Open(settings.root, id);
+      return directory ? directory->Remove() : Result<>{};
+    }
+    return std::unexpected(opened.error());
+  }
+  // Callers delete a container that was created and never started.
+  const bool ended = opened->status == Status::kStopped || opened->status == Status::kCreated;
+  if (!ended && !force) {
+    return std::unexpected(Failure("cannot delete container " + id + " that is not stopped: " +
+                                       std::string{StatusName(opened->status)},
+                                   EBUSY));
+  }
+  return TearDown(settings, *opened);
+}
+
+Result<> Pause(const Settings& settings, const std::string& id) {
+  const Opened opened = TRY(OpenContainer(settings, id, true));
+  if (opened.status == Status::kPaused) {
+    return std::unexpected(Failure("container paused", EINVAL));
+  }
+  if (opened.status != Status::kRunning && opened.status != Status::kCreated) {
+    return std::unexpected(Failure("container not running", ESRCH));
+  }
+  return cgroup::Freeze(opened.state.cgroups);
+}
+
+Result<> Resume(const Settings& settings, const std::string& id) {
+  const Opened opened = TRY(OpenContainer(settings, id, true));
+  if (opened.status != Status::kPaused) {
+    return std::unexpected(Failure("container not paused", EINVAL));
+  }
+  return cgroup::Thaw(opened.state.cgroups);
+}
+
+}  // namespace nucleus::container

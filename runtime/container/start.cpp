@@ -1,0 +1,76 @@
+// start: lets the waiting init execute, and hears how that went.
+
+#include <sys/socket.h>
+
+#include "runtime/container/channel.h"
+#include "runtime/container/container.h"
+#include "runtime/container/hooks.h"
+#include "runtime/container/query.h"
+#include "runtime/container/teardown.h"
+#include "runtime/sys/fault.h"
+#include "runtime/sys/syscalls.h"
+
+namespace nucleus::container {
+namespace {
+
+// The init says kReady right before execve; then its end of the socket is closed by execve itself, or carries the error.
+Result<> ReleaseInit(const StateDir& directory) {
+  FAULT_POINT("start.connect");
+  const Fd socket =
+      TRY_IN("cannot start the container", sys::ConnectUnix("/proc/self/fd/" + std::to_string(directory.fd()) + "/" +
+                                                                kStartSocket,
+                                                            SOCK_SEQPACKET));
+  TRY(Send(socket.get(), Tag::kGo));
+  bool executing = false;
+  for (;;) {
+    const Result<Message> message = Receive(socket.get());
+    if (!message) {
+      if (executing) {
+        return {};
+      }
+      return std::unexpected(Failure("the container's init ended before it executed", ECHILD));
+    }
+    if (message->tag == Tag::kError) {
+      return std::unexpected(Failure(message->text, message->code));
+    }
+    executing = message->tag == Tag::kReady;
+  }
+}
+
+}  // namespace
+
+Result<> Start(const Settings& settings, const std::string& id) {
+  Opened opened = TRY(OpenContainer(settings, id, true));
+  switch (opened.status) {
+    case Status::kCreated:
+      break;
+    case Status::kStopped:
+      return std::unexpected(Failure("cannot start a container that has stopped", EINVAL));
+    case Status::kRunning:
+      return std::unexpected(Failure("cannot start an already running container", EINVAL));
+    default:
+      return std::unexpected(
+          Failure("cannot start a container in the " + std::string{StatusName(opened.status)} + " state", EINVAL));
+  }
+  const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
+  if (!spec->process) {
+    return std::unexpected(Failure("process: needed to start the container", EINVAL));
+  }
+  if (Result<> released = ReleaseInit(opened.directory); !released) {
+    // Its init is gone or going; what is left of the container is for `delete`.
+    return released;
+  }
+  opened.state.phase = oci::Phase::kRunning;
+  FAULT_POINT("start.save-state");
+  TRY(opened.directory.WriteState(opened.state));
+  if (!spec->hooks.poststart.empty()) {
+    Result<> hooks = RunHooks("poststart", spec->hooks.poststart, oci::FormatOciState(opened.state, "running"));
+    if (!hooks) {
+      (void)TearDown(settings, opened);
+      return hooks;
+    }
+  }
+  return {};
+}
+
+}  // namespace nucleus::container

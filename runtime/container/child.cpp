@@ -254,6 +254,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
     TRY(Send(input.channel, Tag::kReady));
     start = TRY(AwaitStart(input.start_listener));
     if (!plan.hooks.start_container.empty()) {
+      TRY(Send(start.get(), Tag::kRuntimeHooks));
       FAULT_POINT("child.start-hooks");
       TRY(RunHooks("startContainer", plan.hooks.start_container, oci::FormatOciState(input.state, "created")));
     }

@@ -13,8 +13,9 @@
 namespace nucleus::container {
 namespace {
 
-// The init says kReady right before execve; then its end of the socket is closed by execve itself, or carries the error.
-Result<> ReleaseInit(const StateDir& directory) {
+// The init says kRuntimeHooks before its startContainer hooks and kReady right before execve; then its end of the socket
+// is closed by execve itself, or carries the error. `in_hooks` tells whether a failure was theirs.
+Result<> ReleaseInit(const StateDir& directory, bool& in_hooks) {
   FAULT_POINT("start.connect");
   const Fd socket =
       TRY_IN("cannot start the container", sys::ConnectUnix("/proc/self/fd/" + std::to_string(directory.fd()) + "/" +
@@ -33,6 +34,7 @@ Result<> ReleaseInit(const StateDir& directory) {
     if (message->tag == Tag::kError) {
       return std::unexpected(Failure(message->text, message->code));
     }
+    in_hooks = message->tag == Tag::kRuntimeHooks;
     executing = message->tag == Tag::kReady;
   }
 }
@@ -56,8 +58,12 @@ Result<> Start(const Settings& settings, const std::string& id) {
   if (!spec->process) {
     return std::unexpected(Failure("process: needed to start the container", EINVAL));
   }
-  if (Result<> released = ReleaseInit(opened.directory); !released) {
-    // Its init is gone or going; what is left of the container is for `delete`.
+  bool in_hooks = false;
+  if (Result<> released = ReleaseInit(opened.directory, in_hooks); !released) {
+    // A failed hook ends the container (config.md, lifecycle step 8); after a failed execve what is left is for `delete`.
+    if (in_hooks) {
+      (void)TearDown(settings, opened);
+    }
     return released;
   }
   opened.state.phase = oci::Phase::kRunning;

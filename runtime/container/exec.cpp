@@ -1,0 +1,328 @@
+// exec: one more process in a container that runs, confined by the same function as its init.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+
+#include "oci-config/parse.h"
+#include "runtime/container/channel.h"
+#include "runtime/container/child.h"
+#include "runtime/container/container.h"
+#include "runtime/container/filter_file.h"
+#include "runtime/container/host.h"
+#include "runtime/container/outputs.h"
+#include "runtime/container/process.h"
+#include "runtime/container/query.h"
+#include "runtime/container/rollback.h"
+#include "runtime/container/spawn.h"
+#include "runtime/rootfs/rootfs.h"
+#include "runtime/sys/fault.h"
+#include "runtime/sys/syscalls.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace nucleus::container {
+namespace {
+
+constexpr auto kTypes = std::to_array<int>(
+    {CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWNS});
+
+// Every namespace of `pid` that is not this process's own.
+Result<plan::Namespaces> NamespacesOf(pid_t pid) {
+  plan::Namespaces result;
+  for (const int type : kTypes) {
+    const std::string file = std::string{"/ns/"} + plan::NamespaceFile(type);
+    const std::string theirs = "/proc/" + std::to_string(pid) + file;
+    struct stat mine {};
+    struct stat other {};
+    if (::stat(("/proc/self" + file).c_str(), &mine) != 0) {
+      continue;  // a kernel without this type
+    }
+    if (::stat(theirs.c_str(), &other) != 0) {
+      return std::unexpected(SysError("stat", theirs));
+    }
+    if (mine.st_ino != other.st_ino || mine.st_dev != other.st_dev) {
+      result.join.push_back({.type = type, .path = theirs});
+    }
+  }
+  return result;
+}
+
+void AddCapabilities(oci::Process& process, const std::vector<std::string>& names) {
+  if (names.empty()) {
+    return;
+  }
+  if (!process.capabilities) {
+    process.capabilities.emplace();
+  }
+  oci::Capabilities& sets = *process.capabilities;
+  for (const std::string& name : names) {
+    for (std::vector<std::string>* set : {&sets.bounding, &sets.effective, &sets.permitted}) {
+      set->push_back(name);
+    }
+    // Never into the inheritable set: a capability that execve hands on to any file was CVE-2022-29162.
+    if (std::find(sets.inheritable.begin(), sets.inheritable.end(), name) != sets.inheritable.end()) {
+      sets.ambient.push_back(name);
+    }
+  }
+}
+
+Result<oci::Process> PlanProcess(const ExecOptions& options, const oci::Spec& spec) {
+  if (!options.process_file.empty()) {
+    const std::string text = TRY(ReadFile(options.process_file, oci::kMaxConfigBytes));
+    return oci::ParseProcess(text, options.process_file);
+  }
+  if (!spec.process) {
+    return std::unexpected(Failure("the container has no process to take the defaults from"));
+  }
+  oci::Process process = *spec.process;
+  process.args = options.args;
+  process.terminal = options.terminal.value_or(false);
+  process.console_size.reset();
+  if (process.args.empty()) {
+    return std::unexpected(Failure("process args cannot be empty"));
+  }
+  if (options.cwd) {
+    process.cwd = *options.cwd;
+  }
+  if (process.cwd.empty() || process.cwd.front() != '/') {
+    return std::unexpected(Failure("cwd must be an absolute path"));
+  }
+  process.env.insert(process.env.end(), options.env.begin(), options.env.end());
+  if (options.user) {
+    process.user.uid = options.user->first;
+    if (options.user->second) {
+      process.user.gid = *options.user->second;
+    }
+  }
+  process.user.additional_gids.insert(process.user.additional_gids.end(), options.additional_gids.begin(),
+                                      options.additional_gids.end());
+  AddCapabilities(process, options.capabilities);
+  if (options.no_new_privileges) {
+    process.no_new_privileges = *options.no_new_privileges;
+  }
+  if (!options.selinux_label.empty()) {
+    process.selinux_label = options.selinux_label;
+  }
+  if (!options.apparmor_profile.empty()) {
+    process.apparmor_profile = options.apparmor_profile;
+  }
+  return process;
+}
+
+// --cgroup PATH or CONTROLLERS:PATH: a cgroup below the container's own, which must exist.
+Result<> PlaceInSubCgroups(std::vector<oci::StateCgroup>& cgroups, const std::vector<std::string>& options) {
+  for (const std::string& option : options) {
+    const std::size_t colon = option.find(':');
+    std::string path = colon == std::string::npos ? option : option.substr(colon + 1);
+    const std::string wanted = colon == std::string::npos ? "" : "," + option.substr(0, colon) + ",";
+    if (("/" + path + "/").find("/../") != std::string::npos) {
+      return std::unexpected(Failure("--cgroup " + option + ": must not leave the container's cgroup"));
+    }
+    while (!path.empty() && path.front() == '/') {
+      path.erase(0, 1);
+    }
+    bool placed = false;
+    for (oci::StateCgroup& cgroup : cgroups) {
+      const bool matches =
+          wanted.empty() || ("," + cgroup.hierarchy + ",").find(wanted) != std::string::npos;
+      if (matches) {
+        cgroup.path += path.empty() ? "" : "/" + path;
+        placed = true;
+      }
+    }
+    if (!placed) {
+      return std::unexpected(Failure("--cgroup " + option + ": no such controller"));
+    }
+  }
+  return {};
+}
+
+// The process that joins; everything it needs was opened before.
+struct Joiner {
+  const plan::Namespaces* namespaces = nullptr;
+  std::vector<Fd> joins;
+  int root = -1;
+  int channel = -1;
+  const oci::Process* process = nullptr;
+  const confine::Confinement* confinement = nullptr;
+  const confine::SeccompProgram* program = nullptr;
+  int preserve_fds = 0;
+  std::string agent_message;
+};
+
+Result<> Join(Joiner& joiner) {
+  std::vector<int> keep = {joiner.channel, joiner.root};
+  for (const Fd& join : joiner.joins) {
+    keep.push_back(join.get());
+  }
+  TRY(sys::CloseFrom(3 + joiner.preserve_fds, std::move(keep)));
+  // Nothing before the process is in the container's cgroup: what it uses counts there.
+  TRY(AwaitGo(joiner.channel));
+  Fd agent;
+  if (!joiner.confinement->seccomp_listener_path.empty()) {
+    agent = TRY_IN("linux.seccomp.listenerPath",
+                   sys::ConnectUnix(joiner.confinement->seccomp_listener_path, SOCK_STREAM));
+  }
+  for (std::size_t i = 0; i < joiner.joins.size(); ++i) {
+    if (joiner.joins[i]) {
+      TRY(sys::SetNs(joiner.joins[i].get(), joiner.namespaces->join[i].type, joiner.namespaces->join[i].path));
+    }
+  }
+  if (joiner.namespaces->Joins(CLONE_NEWUSER)) {
+    if (::syscall(SYS_setresgid, 0, 0, 0) != 0 || ::syscall(SYS_setresuid, 0, 0, 0) != 0) {
+      return std::unexpected(SysError("become root in", "the container's user namespace"));
+    }
+  }
+  if (::fchdir(joiner.root) != 0 || ::chroot(".") != 0 || ::chdir("/") != 0) {
+    return std::unexpected(SysError("chroot", "the container's root"));
+  }
+  if (::setsid() < 0) {
+    return std::unexpected(SysError("setsid", ""));
+  }
+  std::optional<rootfs::Console> console;
+  if (joiner.process->terminal) {
+    rootfs::Handles handles;
+    handles.root = TRY(sys::Open("/", O_PATH | O_DIRECTORY));
+    console = TRY_IN("terminal", rootfs::OpenConsole(handles, joiner.process->console_size, false));
+  }
+  TRY(ConnectStreams(std::move(console), joiner.channel, joiner.confinement->uid));
+  return ConfineAndExecute({.process = joiner.process,
+                            .confinement = joiner.confinement,
+                            .shared_program = nullptr,
+                            .program = joiner.program,
+                            .preserve_fds = joiner.preserve_fds,
+                            .listener_socket = agent.get(),
+                            .listener_state = joiner.agent_message},
+                           [&joiner] {
+                             return Send(joiner.channel, Tag::kReady);
+                           });
+}
+
+// Until execve has closed the child's end, or the error came.
+Result<> ServeJoiner(int channel, const ExecOptions& options, Fd& console) {
+  bool executing = false;
+  for (;;) {
+    Result<Message> message = Receive(channel);
+    if (!message) {
+      if (executing) {
+        return {};
+      }
+      return std::unexpected(Failure("exec failed: the process ended before it executed", ECHILD));
+    }
+    switch (message->tag) {
+      case Tag::kError:
+        return std::unexpected(Failure("exec failed: unable to start container process: " + message->text, message->code));
+      case Tag::kConsole:
+        if (options.io.foreground) {
+          console = std::move(message->fd);
+        } else {
+          TRY(SendConsole(options.io.console_socket, message->fd.get()));
+        }
+        break;
+      case Tag::kReady:
+        executing = true;
+        break;
+      default:
+        return std::unexpected(Failure("unexpected message from the joining process", EPROTO));
+    }
+  }
+}
+
+Result<> CheckStatus(const Opened& opened, const ExecOptions& options) {
+  if (opened.status == Status::kPaused && !options.ignore_paused) {
+    return std::unexpected(Failure("cannot exec in a paused container (use --ignore-paused to override)", EINVAL));
+  }
+  if (opened.status == Status::kStopped || opened.status == Status::kCreating) {
+    return std::unexpected(Failure("cannot exec in a stopped container", ESRCH));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
+  Opened opened = TRY(OpenContainer(settings, options.id, false));
+  TRY(CheckStatus(opened, options));
+  const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
+  const oci::Process process = TRY(PlanProcess(options, *spec));
+  TRY(CheckTerminalOptions(process.terminal, options.io));
+  const plan::Host host = TRY(ReadHost(false));
+  std::vector<std::string> warnings;
+  confine::Confinement confinement = TRY(plan::PlanConfinement(process, spec->linux_, host, warnings));
+  confinement.set_groups = host.euid == 0;
+  confinement.session_keyring = "_ses." + options.id;
+  for (const std::string& warning : warnings) {
+    settings.warn(warning);
+  }
+  confine::SeccompProgram program;
+  if (confinement.has_seccomp) {
+    const std::string bytes = TRY(opened.directory.ReadFile(kFilterFile));
+    program = TRY(ParseFilter(bytes, opened.directory.path() + "/" + kFilterFile));
+  }
+  std::vector<oci::StateCgroup> cgroups = opened.state.cgroups;
+  TRY(PlaceInSubCgroups(cgroups, options.cgroups));
+
+  const Fd init = TRY(OpenInit(opened.state));
+  const plan::Namespaces namespaces = TRY(NamespacesOf(opened.state.pid));
+  std::vector<Fd> joins = TRY(OpenJoins(namespaces));
+  const Fd root = TRY(sys::Open("/proc/" + std::to_string(opened.state.pid) + "/root", O_PATH | O_DIRECTORY));
+  // All of the above is of the very init that the state names only if that one is still there.
+  if (!IsAlive(opened.state)) {
+    return std::unexpected(Failure("container not running", ESRCH));
+  }
+
+  Fd ours;
+  Fd theirs;
+  TRY(sys::SocketPair(ours, theirs));
+  // On a v2 host the process is born in its cgroup.
+  const Fd cgroup = TRY(cgroup::OpenForClone(cgroups));
+  Rollback rollback;
+  Spawned spawned = TRY(Spawn(namespaces, std::move(joins), cgroup.get(), [&](std::vector<Fd> left) {
+    Joiner joiner{.namespaces = &namespaces,
+                  .joins = std::move(left),
+                  .root = root.get(),
+                  .channel = theirs.get(),
+                  .process = &process,
+                  .confinement = &confinement,
+                  .program = confinement.has_seccomp ? &program : nullptr,
+                  .preserve_fds = options.io.preserve_fds,
+                  .agent_message = oci::FormatContainerProcessState(opened.state, "running", ::getpid(),
+                                                                    confinement.seccomp_listener_metadata)};
+    const Result<> result = Join(joiner);
+    FailChild(theirs.get(), result.error());
+  }));
+  rollback.Push([&spawned] {
+    (void)sys::PidfdSendSignal(spawned.pidfd.get(), SIGKILL);
+    while (::waitpid(spawned.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  });
+  theirs.Reset();
+  FAULT_POINT("exec.attach");
+  TRY(cgroup::Attach(cgroups, spawned.pid, cgroup.valid()));
+  if (process.oom_score_adj) {
+    const std::string path = "/proc/" + std::to_string(spawned.pid) + "/oom_score_adj";
+    const Fd file = TRY(sys::Open(path, O_WRONLY));
+    TRY(WriteAll(file.get(), std::to_string(*process.oom_score_adj), path));
+  }
+  TRY(Send(ours.get(), Tag::kGo));
+  Fd console;
+  TRY(ServeJoiner(ours.get(), options, console));
+  if (!options.io.pidfd_socket.empty()) {
+    TRY(SendPidfd(options.io.pidfd_socket, spawned.pidfd.get()));
+  }
+  TRY(WritePidFile(options.io.pid_file, spawned.pid));
+  rollback.Commit();
+  return Launched{.pid = spawned.pid, .pidfd = std::move(spawned.pidfd), .console = std::move(console)};
+}
+
+}  // namespace nucleus::container

@@ -70,7 +70,8 @@ void JsonReader::Load(std::string_view json) {
       .yajl_integer = nullptr,
       .yajl_double = nullptr,
       .yajl_number = [](void* tape, const char* text,
-                        std::size_t size) { return Tape::Of(tape).Add(Kind::kNumber, text, size); },
+                        std::size_t size) { return Tape::Of(tape).AddText(Kind::kNumber, reinterpret_cast<const unsigned char*>(text), size);
+      },
       .yajl_string = [](void* tape, const unsigned char* text,
                         std::size_t size) { return Tape::Of(tape).AddText(Kind::kString, text, size); },
       .yajl_start_map = [](void* tape) { return Tape::Of(tape).Open(Kind::kObject); },

@@ -10,14 +10,15 @@
 #include "oci-config/read.h"
 
 namespace nucleus::oci {
-namespace {
+
+// Static, not in an unnamed namespace: lookup by argument must find the Read functions.
 
 struct RlimitName {
   std::string_view name;
   int resource;
 };
 
-constexpr auto kRlimits = std::to_array<RlimitName>({
+static constexpr auto kRlimits = std::to_array<RlimitName>({
     {"RLIMIT_AS", RLIMIT_AS},
     {"RLIMIT_CORE", RLIMIT_CORE},
     {"RLIMIT_CPU", RLIMIT_CPU},
@@ -36,14 +37,14 @@ constexpr auto kRlimits = std::to_array<RlimitName>({
     {"RLIMIT_STACK", RLIMIT_STACK},
 });
 
-void Read(JsonReader& in, ConsoleSize& out) {
+static void Read(JsonReader& in, ConsoleSize& out) {
   out = {};
   in.Object({{"height", out.height}, {"width", out.width}});
   in.Check(out.height <= UINT16_MAX, "height", "out of range");
   in.Check(out.width <= UINT16_MAX, "width", "out of range");
 }
 
-void Read(JsonReader& in, User& out) {
+static void Read(JsonReader& in, User& out) {
   out = {};
   in.Object(
       {{"uid", out.uid}, {"gid", out.gid}, {"umask", out.umask}, {"additionalGids", out.additional_gids}});
@@ -53,7 +54,7 @@ void Read(JsonReader& in, User& out) {
   in.Check(!out.umask || *out.umask <= 0777, "umask", "out of range");
 }
 
-void Read(JsonReader& in, Capabilities& out) {
+static void Read(JsonReader& in, Capabilities& out) {
   out = {};
   in.Object({{"bounding", out.bounding},
              {"effective", out.effective},
@@ -62,7 +63,7 @@ void Read(JsonReader& in, Capabilities& out) {
              {"ambient", out.ambient}});
 }
 
-void Read(JsonReader& in, Rlimit& out) {
+static void Read(JsonReader& in, Rlimit& out) {
   out = {};
   in.Object({{"type", out.type}, {"soft", out.soft}, {"hard", out.hard}});
   const auto* row = std::find_if(kRlimits.begin(), kRlimits.end(), [&out](const RlimitName& candidate) {
@@ -76,7 +77,7 @@ void Read(JsonReader& in, Rlimit& out) {
   in.Check(out.soft <= out.hard, "soft", "must not be greater than hard");
 }
 
-void Read(JsonReader& in, SchedulerPolicy& out) {
+static void Read(JsonReader& in, SchedulerPolicy& out) {
   ReadWord(in, out, "scheduler policy",
            {{"SCHED_OTHER", SchedulerPolicy::kOther},
             {"SCHED_FIFO", SchedulerPolicy::kFifo},
@@ -91,7 +92,7 @@ struct SchedulerFlags {
   std::uint64_t bits = 0;
 };
 
-void Read(JsonReader& in, SchedulerFlags& out) {
+static void Read(JsonReader& in, SchedulerFlags& out) {
   in.Array([&](std::size_t) {
     std::uint64_t bit = 0;
     ReadWord<std::uint64_t>(in, bit, "scheduler flag",
@@ -106,7 +107,7 @@ void Read(JsonReader& in, SchedulerFlags& out) {
   });
 }
 
-void Read(JsonReader& in, Scheduler& out) {
+static void Read(JsonReader& in, Scheduler& out) {
   out = {};
   std::optional<SchedulerPolicy> policy;
   SchedulerFlags flags;
@@ -127,14 +128,14 @@ void Read(JsonReader& in, Scheduler& out) {
   in.Check(!times || out.policy == SchedulerPolicy::kDeadline, "runtime", "runtime, deadline and period are only for SCHED_DEADLINE");
 }
 
-void Read(JsonReader& in, IoPriorityClass& out) {
+static void Read(JsonReader& in, IoPriorityClass& out) {
   ReadWord(in, out, "I/O priority class",
            {{"IOPRIO_CLASS_RT", IoPriorityClass::kRealTime},
             {"IOPRIO_CLASS_BE", IoPriorityClass::kBestEffort},
             {"IOPRIO_CLASS_IDLE", IoPriorityClass::kIdle}});
 }
 
-void Read(JsonReader& in, IoPriority& out) {
+static void Read(JsonReader& in, IoPriority& out) {
   out = {};
   std::optional<IoPriorityClass> io_class;
   in.Object({{"class", io_class}, {"priority", out.priority}});
@@ -143,14 +144,12 @@ void Read(JsonReader& in, IoPriority& out) {
   in.Check(out.priority >= 0 && out.priority <= 7, "priority", "must be from 0 to 7");
 }
 
-void Read(JsonReader& in, ExecCpuAffinity& out) {
+static void Read(JsonReader& in, ExecCpuAffinity& out) {
   out = {};
   in.Object({{"initial", out.initial}, {"final", out.final_}});
   in.Check(out.initial.empty() || IsNumberList(out.initial), "initial", "malformed CPU list");
   in.Check(out.final_.empty() || IsNumberList(out.final_), "final", "malformed CPU list");
 }
-
-}  // namespace
 
 void Read(JsonReader& in, Process& out) {
   out = {};

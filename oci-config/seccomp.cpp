@@ -6,16 +6,17 @@
 #include "oci-config/read.h"
 
 namespace nucleus::oci {
-namespace {
 
-constexpr auto kArchitectures = std::to_array<std::string_view>(
+// Static, not in an unnamed namespace: lookup by argument must find the Read functions.
+
+static constexpr auto kArchitectures = std::to_array<std::string_view>(
     {"SCMP_ARCH_X86",         "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",       "SCMP_ARCH_ARM",         "SCMP_ARCH_AARCH64",
      "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPS64",   "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",      "SCMP_ARCH_MIPSEL64",
      "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",      "SCMP_ARCH_PPC64",     "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_S390",
      "SCMP_ARCH_S390X",       "SCMP_ARCH_PARISC",   "SCMP_ARCH_PARISC64",  "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
      "SCMP_ARCH_M68K",        "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB"});
 
-void Read(JsonReader& in, SeccompAction& out) {
+static void Read(JsonReader& in, SeccompAction& out) {
   ReadWord(in, out, "seccomp action",
            {{"SCMP_ACT_KILL", SeccompAction::kKillThread},
             {"SCMP_ACT_KILL_THREAD", SeccompAction::kKillThread},
@@ -28,7 +29,7 @@ void Read(JsonReader& in, SeccompAction& out) {
             {"SCMP_ACT_NOTIFY", SeccompAction::kNotify}});
 }
 
-void Read(JsonReader& in, SeccompOperator& out) {
+static void Read(JsonReader& in, SeccompOperator& out) {
   ReadWord(in, out, "operator",
            {{"SCMP_CMP_NE", SeccompOperator::kNe},
             {"SCMP_CMP_LT", SeccompOperator::kLt},
@@ -39,7 +40,7 @@ void Read(JsonReader& in, SeccompOperator& out) {
             {"SCMP_CMP_MASKED_EQ", SeccompOperator::kMaskedEq}});
 }
 
-void Read(JsonReader& in, SeccompFlag& out) {
+static void Read(JsonReader& in, SeccompFlag& out) {
   ReadWord(in, out, "seccomp flag",
            {{"SECCOMP_FILTER_FLAG_TSYNC", SeccompFlag::kTsync},
             {"SECCOMP_FILTER_FLAG_LOG", SeccompFlag::kLog},
@@ -47,7 +48,7 @@ void Read(JsonReader& in, SeccompFlag& out) {
             {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SeccompFlag::kWaitKillableRecv}});
 }
 
-void Read(JsonReader& in, SeccompArg& out) {
+static void Read(JsonReader& in, SeccompArg& out) {
   out = {};
   std::optional<SeccompOperator> op;
   in.Object({{"index", out.index}, {"value", out.value}, {"valueTwo", out.value_two}, {"op", op}});
@@ -56,18 +57,18 @@ void Read(JsonReader& in, SeccompArg& out) {
   out.op = op.value_or(SeccompOperator::kEq);
 }
 
-bool TakesErrno(SeccompAction action) {
+static bool TakesErrno(SeccompAction action) {
   return action == SeccompAction::kErrno || action == SeccompAction::kTrace;
 }
 
-void CheckErrno(JsonReader& in, std::string_view property, SeccompAction action,
+static void CheckErrno(JsonReader& in, std::string_view property, SeccompAction action,
                 const std::optional<std::uint32_t>& value) {
   // A kernel return value has 16 bits for it.
   in.Check(!value || TakesErrno(action), property, "only for SCMP_ACT_ERRNO and SCMP_ACT_TRACE");
   in.Check(!value || *value <= UINT16_MAX, property, "out of range");
 }
 
-void Read(JsonReader& in, SeccompSyscall& out) {
+static void Read(JsonReader& in, SeccompSyscall& out) {
   out = {};
   std::optional<SeccompAction> action;
   in.Object({{"names", out.names}, {"action", action}, {"errnoRet", out.errno_ret}, {"args", out.args}});
@@ -79,8 +80,6 @@ void Read(JsonReader& in, SeccompSyscall& out) {
   out.action = action.value_or(SeccompAction::kAllow);
   CheckErrno(in, "errnoRet", out.action, out.errno_ret);
 }
-
-}  // namespace
 
 void Read(JsonReader& in, Seccomp& out) {
   out = {};

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "oci-config/spec.h"
@@ -47,5 +48,8 @@ Result<Annotations> ParseAnnotations(const StringMap& annotations);
 // An error naming the first key that was asked for (with a value other than its default) and that this build does not
 // carry out yet: `annotations["dev.nucleus.mode"]: not supported yet`. A policy must never be silently absent.
 Result<> RefuseUnsupported(const Annotations& annotations);
+
+// All keys, for `features`.
+std::vector<std::string> KnownAnnotations();
 
 }  // namespace nucleus::oci

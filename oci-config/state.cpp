@@ -1,0 +1,130 @@
+#include "oci-config/state.h"
+
+#include "base/json_writer.h"
+#include "oci-config/json_reader.h"
+
+namespace nucleus::oci {
+
+// Static, not in an unnamed namespace: lookup by argument must find the Read functions.
+static void Read(JsonReader& in, StateCgroup& out) {
+  out = {};
+  in.Object({{"hierarchy", out.hierarchy}, {"path", out.path}, {"created", out.created}});
+  in.Check(out.path.starts_with('/'), "path", "must be an absolute path");
+}
+
+static void Read(JsonReader& in, Phase& out) {
+  ReadWord(in, out, "phase",
+           {{"creating", Phase::kCreating}, {"created", Phase::kCreated}, {"running", Phase::kRunning}});
+}
+
+static std::string_view PhaseName(Phase phase) {
+  switch (phase) {
+    case Phase::kCreating:
+      return "creating";
+    case Phase::kCreated:
+      return "created";
+    case Phase::kRunning:
+      break;
+  }
+  return "running";
+}
+
+static void WriteMap(JsonWriter& out, std::string_view key, const StringMap& map) {
+  if (map.empty()) {
+    return;
+  }
+  out.Key(key).BeginObject();
+  for (const auto& [name, value] : map) {
+    out.Key(name).String(value);
+  }
+  out.EndObject();
+}
+
+static void WriteOciState(JsonWriter& out, const State& state, std::string_view status) {
+  out.BeginObject();
+  out.Key("ociVersion").String(state.oci_version);
+  out.Key("id").String(state.id);
+  out.Key("status").String(status);
+  if (state.pid > 0) {
+    out.Key("pid").Int(state.pid);
+  }
+  out.Key("bundle").String(state.bundle);
+  WriteMap(out, "annotations", state.annotations);
+  out.EndObject();
+}
+
+Result<State> ParseState(std::string_view json, std::string_view name) {
+  JsonReader in{json, name};
+  State state;
+  in.Object({{"version", state.version},
+             {"ociVersion", state.oci_version},
+             {"id", state.id},
+             {"phase", state.phase},
+             {"pid", state.pid},
+             {"startTime", state.start_time},
+             {"bundle", state.bundle},
+             {"rootfs", state.rootfs},
+             {"created", state.created},
+             {"owner", state.owner},
+             {"systemdCgroup", state.systemd_cgroup},
+             {"cgroups", state.cgroups},
+             {"annotations", state.annotations}});
+  in.Check(state.version == kStateVersion, "version", "unknown version " + std::to_string(state.version));
+  in.Check(!state.id.empty(), "id", "required");
+  in.Check(state.pid >= 0, "pid", "out of range");
+  in.Check(state.bundle.starts_with('/'), "bundle", "must be an absolute path");
+  TRY(in.Finish());
+  return state;
+}
+
+std::string FormatState(const State& state) {
+  JsonWriter out;
+  out.BeginObject();
+  out.Key("version").Int(state.version);
+  out.Key("ociVersion").String(state.oci_version);
+  out.Key("id").String(state.id);
+  out.Key("phase").String(PhaseName(state.phase));
+  out.Key("pid").Int(state.pid);
+  out.Key("startTime").Uint(state.start_time);
+  out.Key("bundle").String(state.bundle);
+  out.Key("rootfs").String(state.rootfs);
+  out.Key("created").String(state.created);
+  out.Key("owner").Uint(state.owner);
+  out.Key("systemdCgroup").Bool(state.systemd_cgroup);
+  out.Key("cgroups").BeginArray();
+  for (const StateCgroup& cgroup : state.cgroups) {
+    out.BeginObject();
+    out.Key("hierarchy").String(cgroup.hierarchy);
+    out.Key("path").String(cgroup.path);
+    out.Key("created").Bool(cgroup.created);
+    out.EndObject();
+  }
+  out.EndArray();
+  WriteMap(out, "annotations", state.annotations);
+  out.EndObject();
+  return out.Take();
+}
+
+std::string FormatOciState(const State& state, std::string_view status) {
+  JsonWriter out;
+  WriteOciState(out, state, status);
+  return out.Take();
+}
+
+std::string FormatContainerProcessState(const State& state, std::string_view status, std::int32_t pid,
+                                        std::string_view metadata) {
+  JsonWriter out;
+  out.BeginObject();
+  out.Key("ociVersion").String(state.oci_version);
+  out.Key("fds").BeginArray().String("seccompFd").EndArray();
+  out.Key("pid").Int(pid);
+  if (!metadata.empty()) {
+    out.Key("metadata").String(metadata);
+  }
+  out.Key("state");
+  WriteOciState(out, state, status);
+  out.EndObject();
+  return out.Take();
+}
+
+}  // namespace nucleus::oci

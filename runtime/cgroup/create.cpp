@@ -1,0 +1,160 @@
+// Making, entering and removing the container's cgroups.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/files.h"
+#include "runtime/sys/syscalls.h"
+
+namespace nucleus::cgroup {
+namespace {
+
+// A cgroup stays busy for a moment after its last process has gone.
+constexpr int kRemoveTries = 200;
+constexpr useconds_t kRemovePauseUs = 10000;
+
+// v1: a cpuset without cpus and memory nodes takes no process; a new one starts with neither.
+Result<> InheritCpuset(const std::string& directory) {
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    if (TRY(Read(directory, file)).empty()) {
+      const std::string value = TRY(Read(parent, file));
+      TRY(Write(directory, file, value));
+    }
+  }
+  return {};
+}
+
+// v2: a controller serves a cgroup only when every one above hands it down. One that cannot be had is missed when a limit
+// is asked of it, and named then.
+void HandDown(const std::string& directory, const std::vector<std::string>& controllers) {
+  std::string all;
+  for (const std::string& controller : controllers) {
+    all += (all.empty() ? "+" : " +") + controller;
+  }
+  if (all.empty() || Write(directory, "cgroup.subtree_control", all)) {
+    return;
+  }
+  for (const std::string& controller : controllers) {
+    (void)Write(directory, "cgroup.subtree_control", "+" + controller);
+  }
+}
+
+Result<> MakeOne(const Hierarchy& hierarchy, oci::StateCgroup& cgroup, std::vector<std::string>& made) {
+  const bool cpuset = std::find(hierarchy.controllers.begin(), hierarchy.controllers.end(), "cpuset") !=
+                          hierarchy.controllers.end() &&
+                      !hierarchy.v2();
+  // v1 without an own cpuset to fill, and with its parent there (the usual case): one call.
+  if (!hierarchy.v2() && ::mkdir(cgroup.path.c_str(), 0755) == 0) {
+    made.push_back(cgroup.path);
+    cgroup.created = true;
+    return cpuset ? InheritCpuset(cgroup.path) : Result<>{};
+  }
+  if (hierarchy.v2()) {
+    HandDown(hierarchy.mount_point, hierarchy.controllers);
+  }
+  for (std::size_t slash = hierarchy.mount_point.size(); slash != std::string::npos;) {
+    slash = cgroup.path.find('/', slash + 1);
+    const std::string directory = cgroup.path.substr(0, slash);
+    if (::mkdir(directory.c_str(), 0755) == 0) {
+      made.push_back(directory);
+      cgroup.created = cgroup.created || slash == std::string::npos;
+    } else if (errno != EEXIST) {
+      return std::unexpected(SysError("mkdir", directory));
+    }
+    if (cpuset) {
+      TRY(InheritCpuset(directory));
+    }
+    if (hierarchy.v2() && slash != std::string::npos) {
+      HandDown(directory, hierarchy.controllers);
+    }
+  }
+  return {};
+}
+
+Result<> RemoveTree(const std::string& directory) {
+  for (int attempt = 0; ::rmdir(directory.c_str()) != 0; ++attempt) {
+    if (errno == ENOENT) {
+      return {};
+    }
+    if (errno != EBUSY || attempt >= kRemoveTries) {
+      return std::unexpected(errno == EBUSY ? Failure("container's cgroup is not empty: " + directory, EBUSY)
+                                            : SysError("rmdir", directory));
+    }
+    // Busy with cgroups that the workload made below, or with processes that are about to end.
+    bool children = false;
+    const std::unique_ptr<DIR, int (*)(DIR*)> list{::opendir(directory.c_str()), ::closedir};
+    while (const dirent* entry = list ? ::readdir(list.get()) : nullptr) {
+      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+        children = true;
+        TRY(RemoveTree(directory + "/" + entry->d_name));
+      }
+    }
+    if (!children) {
+      ::usleep(kRemovePauseUs);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups) {
+  std::vector<std::string> made;
+  for (oci::StateCgroup& cgroup : cgroups) {
+    const auto hierarchy =
+        std::find_if(host.hierarchies.begin(), host.hierarchies.end(), [&cgroup](const Hierarchy& candidate) {
+          return candidate.name == cgroup.hierarchy;
+        });
+    if (hierarchy == host.hierarchies.end()) {
+      return std::unexpected(Failure("cgroup hierarchy \"" + cgroup.hierarchy + "\" is not mounted", ENOENT));
+    }
+    Result<> done = MakeOne(*hierarchy, cgroup, made);
+    if (!done) {
+      while (!made.empty()) {
+        ::rmdir(made.back().c_str());
+        made.pop_back();
+      }
+      return done;
+    }
+  }
+  return {};
+}
+
+Result<> Attach(const std::vector<oci::StateCgroup>& cgroups, pid_t pid, bool skip_v2) {
+  const std::string text = std::to_string(pid);
+  for (const oci::StateCgroup& cgroup : cgroups) {
+    if (!(skip_v2 && cgroup.hierarchy.empty())) {
+      TRY(Write(cgroup.path, "cgroup.procs", text));
+    }
+  }
+  return {};
+}
+
+Result<Fd> OpenForClone(const std::vector<oci::StateCgroup>& cgroups) {
+  // On a hybrid host the v1 hierarchies have to be written anyway; v2 goes with them.
+  if (cgroups.size() != 1 || !cgroups[0].hierarchy.empty()) {
+    return Fd{};
+  }
+  return sys::Open(cgroups[0].path, O_RDONLY | O_DIRECTORY);
+}
+
+Result<> Remove(const std::vector<oci::StateCgroup>& cgroups) {
+  Result<> first;
+  for (const oci::StateCgroup& cgroup : cgroups) {
+    if (cgroup.created) {
+      if (Result<> removed = RemoveTree(cgroup.path); !removed && first) {
+        first = removed;
+      }
+    }
+  }
+  return first;
+}
+
+}  // namespace nucleus::cgroup

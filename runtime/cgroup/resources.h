@@ -1,0 +1,28 @@
+// Applying linux.resources: one function per hierarchy version. Inside runtime/cgroup only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "oci-config/spec.h"
+#include "oci-config/state.h"
+
+namespace nucleus::cgroup {
+
+Result<> ApplyV1(const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
+                 std::vector<std::string>& warnings);
+Result<> ApplyV2(const std::string& directory, const oci::Resources& resources, std::vector<std::string>& warnings);
+
+// The rules of the bundle with those that every container has behind them: the default devices, terminals, and making
+// nodes of any kind (a node alone opens nothing).
+std::vector<oci::DeviceRule> WithDefaultDevices(const std::vector<oci::DeviceRule>& rules);
+Result<> ApplyDevicesV1(const std::string& directory, const std::vector<oci::DeviceRule>& rules);
+Result<> ApplyDevicesV2(const std::string& directory, const std::vector<oci::DeviceRule>& rules);
+
+// cpu.shares (2 to 262144) → cpu.weight (1 to 10000).
+std::uint64_t SharesToWeight(std::uint64_t shares);
+// memory.swap of the specification is memory and swap together; v2 wants swap alone.
+Result<std::int64_t> SwapAlone(const oci::MemoryResources& memory);
+
+}  // namespace nucleus::cgroup

@@ -19,6 +19,9 @@ Result<> ApplyDevices(const Host& host, const std::vector<oci::StateCgroup>& cgr
     TRY_IN("linux.resources.devices", ApplyDevicesV2(*unified, all));
     return {};
   }
+  if (rules.empty()) {
+    return {};
+  }
   return std::unexpected(Failure("linux.resources.devices: no devices controller is mounted", ENOENT));
 }
 
@@ -47,9 +50,7 @@ Result<> ApplyUnified(const Host& host, const std::vector<oci::StateCgroup>& cgr
 
 Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
                std::vector<std::string>& warnings) {
-  if (!resources.devices.empty()) {
-    TRY(ApplyDevices(host, cgroups, resources.devices));
-  }
+  TRY(ApplyDevices(host, cgroups, resources.devices));
   const std::string* unified = DirectoryOf(cgroups, "");
   if (unified != nullptr && host.unified()) {
     TRY(ApplyV2(*unified, resources, warnings));

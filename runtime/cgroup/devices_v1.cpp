@@ -1,8 +1,10 @@
 // Device rules: the list, and writing it to the v1 devices controller.
 // Source: Documentation/admin-guide/cgroup-v1/devices.rst.
 
-#include "runtime/cgroup/files.h"
+#include <fcntl.h>
+
 #include "runtime/cgroup/resources.h"
+#include "runtime/sys/syscalls.h"
 
 namespace nucleus::cgroup {
 namespace {
@@ -19,7 +21,9 @@ oci::DeviceRule Allow(char type, std::optional<std::int64_t> major, std::optiona
 }  // namespace
 
 std::vector<oci::DeviceRule> WithDefaultDevices(const std::vector<oci::DeviceRule>& rules) {
-  std::vector<oci::DeviceRule> all = rules;
+  // What no rule speaks of is denied, as with runc: a bundle without rules gets the default devices alone.
+  std::vector<oci::DeviceRule> all = {{.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"}};
+  all.insert(all.end(), rules.begin(), rules.end());
   const oci::DeviceRule defaults[] = {
       Allow('c', {}, {}, "m"),      Allow('b', {}, {}, "m"),      // making a node opens nothing
       Allow('c', 1, 3, "rwm"),      Allow('c', 1, 5, "rwm"),      // null, zero
@@ -33,13 +37,16 @@ std::vector<oci::DeviceRule> WithDefaultDevices(const std::vector<oci::DeviceRul
 }
 
 Result<> ApplyDevicesV1(const std::string& directory, const std::vector<oci::DeviceRule>& rules) {
+  // One rule a write; both files stay open, a container has a dozen rules at least.
+  const Fd allow = TRY(sys::Open(directory + "/devices.allow", O_WRONLY));
+  const Fd deny = TRY(sys::Open(directory + "/devices.deny", O_WRONLY));
   for (const oci::DeviceRule& rule : rules) {
     const std::string access = rule.access.empty() ? "rwm" : rule.access;
-    const bool everything = rule.type == 'a';
     // "a" alone switches the controller between allowing and denying everything.
     const std::string text =
-        everything ? "a" : std::string{rule.type} + " " + Number(rule.major) + ":" + Number(rule.minor) + " " + access;
-    TRY(Write(directory, rule.allow ? "devices.allow" : "devices.deny", text));
+        rule.type == 'a' ? "a"
+                         : std::string{rule.type} + " " + Number(rule.major) + ":" + Number(rule.minor) + " " + access;
+    TRY(WriteAll((rule.allow ? allow : deny).get(), text, directory + (rule.allow ? "/devices.allow" : "/devices.deny")));
   }
   return {};
 }

@@ -1,0 +1,122 @@
+// The order in which powers are taken away.
+
+#include "runtime/confine/confine.h"
+
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/confine/capabilities.h"
+#include "runtime/confine/scheduling.h"
+#include "runtime/confine/seccomp_load.h"
+
+namespace nucleus::confine {
+namespace {
+
+Result<> JoinSessionKeyring(const std::string& name, uid_t uid) {
+  constexpr int kJoinSessionKeyring = 1;  // KEYCTL_JOIN_SESSION_KEYRING
+  constexpr int kSetPermissions = 5;      // KEYCTL_SETPERM
+  constexpr int kDescribe = 6;            // KEYCTL_DESCRIBE
+  if (name.empty()) {
+    return {};
+  }
+  const long keyring = ::syscall(SYS_keyctl, kJoinSessionKeyring, name.c_str());
+  if (keyring < 0) {
+    // A kernel without keyrings has none to keep apart.
+    return errno == ENOSYS ? Result<>{} : std::unexpected(SysError("join session keyring", name));
+  }
+  // The user inside may search it, whoever that is: the keyring was made by the runtime's own identity.
+  constexpr unsigned kUserSearch = 0x00080000;
+  char description[512];
+  if (uid != 0 && ::syscall(SYS_keyctl, kDescribe, keyring, description, sizeof description) > 0) {
+    unsigned permissions = 0;
+    if (std::sscanf(description, "%*[^;];%*[^;];%*[^;];%x", &permissions) == 1) {
+      (void)::syscall(SYS_keyctl, kSetPermissions, keyring, permissions | kUserSearch);
+    }
+  }
+  return {};
+}
+
+Result<> SetRlimits(const std::vector<oci::Rlimit>& rlimits) {
+  for (const oci::Rlimit& limit : rlimits) {
+    const struct rlimit value {
+      .rlim_cur = limit.soft, .rlim_max = limit.hard
+    };
+    if (::setrlimit(static_cast<__rlimit_resource>(limit.resource), &value) != 0) {
+      return std::unexpected(
+          Failure("error setting rlimit type " + std::to_string(limit.resource) + ": " + ErrnoText(errno), errno));
+    }
+  }
+  return {};
+}
+
+// Raw system calls: the C library's wrappers would look for other threads to bring along.
+Result<> ChangeIdentity(const Confinement& confinement) {
+  if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("prctl", "PR_SET_KEEPCAPS"));
+  }
+  if (confinement.set_groups || !confinement.additional_gids.empty()) {
+    static_assert(sizeof(gid_t) == sizeof(std::uint32_t));
+    if (::syscall(SYS_setgroups, confinement.additional_gids.size(), confinement.additional_gids.data()) != 0) {
+      return std::unexpected(SysError("setgroups", ""));
+    }
+  }
+  if (::syscall(SYS_setresgid, confinement.gid, confinement.gid, confinement.gid) != 0) {
+    return std::unexpected(SysError("setresgid", std::to_string(confinement.gid)));
+  }
+  if (::syscall(SYS_setresuid, confinement.uid, confinement.uid, confinement.uid) != 0) {
+    return std::unexpected(SysError("setresuid", std::to_string(confinement.uid)));
+  }
+  if (::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("prctl", "PR_SET_KEEPCAPS"));
+  }
+  // A change of identity may have reset it; nobody inside may trace this process before execve.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("prctl", "PR_SET_DUMPABLE"));
+  }
+  return {};
+}
+
+bool NeedsAdminForFilter(const Confinement& confinement) {
+  return confinement.has_seccomp && !confinement.no_new_privileges;
+}
+
+}  // namespace
+
+Result<> Prepare(const Confinement& confinement) {
+  TRY(JoinSessionKeyring(confinement.session_keyring, confinement.uid));
+  TRY(SetScheduling(confinement));
+  TRY(SetRlimits(confinement.rlimits));
+  ::umask(static_cast<mode_t>(confinement.umask));
+  TRY(DropBounding(confinement.capabilities.bounding));
+  TRY(ChangeIdentity(confinement));
+  const std::uint64_t for_filter =
+      NeedsAdminForFilter(confinement) ? std::uint64_t{1} << CAP_SYS_ADMIN : std::uint64_t{0};
+  TRY(SetCapabilities(confinement.capabilities, for_filter));
+  if (confinement.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("prctl", "PR_SET_NO_NEW_PRIVS"));
+  }
+  return {};
+}
+
+Result<> Finish(const Confinement& confinement, const SeccompProgram* program, int listener_socket,
+                const std::string& listener_state) {
+  if (!confinement.has_seccomp) {
+    return {};
+  }
+  if (program == nullptr || program->filter.empty()) {
+    return std::unexpected(Failure("seccomp: no filter was compiled", EINVAL));
+  }
+  TRY(LoadFilter(*program, listener_socket, listener_state));
+  if (NeedsAdminForFilter(confinement)) {
+    // The filter may forbid capset; then the capability is still lost: execve takes nothing that the bounding set lacks,
+    // and where that has it, the bundle has granted it.
+    (void)SetCapabilities(confinement.capabilities, 0);
+  }
+  return {};
+}
+
+}  // namespace nucleus::confine

@@ -1,0 +1,312 @@
+"""What every black-box test stands on: a runtime to drive, a bundle to give it, and a look at what is left.
+
+RUNTIME names the binary under test (default: the dev build); any OCI runtime can be put there. Each test has a state root, a
+bundle and a busybox root filesystem of its own, and fails if it leaves a process, mount, cgroup or state behind.
+"""
+
+import contextlib
+import copy
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+RUNTIME = os.environ.get("RUNTIME", str(PROJECT / "build/dev/shim/nucleus"))
+PROBE = os.environ.get("PROBE", str(PROJECT / "build/dev/conformance/probe"))
+IS_NUCLEUS = os.path.basename(RUNTIME).startswith("nucleus")
+BUSYBOX = os.environ.get("BUSYBOX", "/bin/busybox")
+TIMEOUT = 60  # seconds that any one command may take before the test fails: hanging is a failure, not a wait
+
+_counter = itertools.count()
+
+DEFAULT_CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+
+# The container of `runc spec`, without a terminal and with a network namespace of its own.
+BASE_CONFIG = {
+    "ociVersion": "1.2.0",
+    "process": {
+        "terminal": False,
+        "user": {"uid": 0, "gid": 0},
+        "args": ["/bin/true"],
+        "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        "cwd": "/",
+        "capabilities": {name: list(DEFAULT_CAPABILITIES) for name in ("bounding", "effective", "permitted")},
+        "noNewPrivileges": True,
+    },
+    "root": {"path": "rootfs", "readonly": False},
+    "hostname": "box",
+    "mounts": [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+         "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+        {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+         "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+         "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+    ],
+    "linux": {
+        "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+        "namespaces": [{"type": name} for name in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
+        "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+        "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+    },
+}
+
+
+class Result:
+    """How a command ended: its exit status (-n for a signal), stdout, stderr."""
+
+    def __init__(self, args, status, out, err):
+        self.args, self.status, self.out, self.err = args, status, out, err
+
+    def __repr__(self):
+        return f"{' '.join(map(str, self.args))}: status {self.status}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+def command(args, *, timeout=TIMEOUT, text=True, **keywords):
+    """Runs any program to its end with the streams captured through files (a daemon that keeps one open is not waited for)."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        keywords.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen([str(a) for a in args], stdout=out, stderr=err, **keywords)
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            out.seek(0), err.seek(0)
+            raise AssertionError(f"no end within {timeout} s: {args}\n{out.read()!r}\n{err.read()!r}") from None
+        out.seek(0), err.seek(0)
+        out, err = out.read(), err.read()
+    if text:
+        out, err = out.decode(errors="replace"), err.decode(errors="replace")
+    return Result(args, status, out, err)
+
+
+def make_rootfs(path):
+    """A root filesystem of busybox and its links, and the probe where it has been built."""
+    path = pathlib.Path(path)
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "root", "mnt", "usr/bin"):
+        (path / name).mkdir(parents=True, exist_ok=True)
+    (path / "tmp").chmod(0o1777)
+    shutil.copy2(BUSYBOX, path / "bin/busybox")
+    for applet in _applets():
+        with contextlib.suppress(FileExistsError):
+            (path / "bin" / applet).symlink_to("busybox")
+    if os.path.exists(PROBE):
+        shutil.copy2(PROBE, path / "bin/probe")
+    (path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n")
+    (path / "etc/group").write_text("root:x:0:\nuser:x:1000:\n")
+    return path
+
+
+def _applets(cache=[]):
+    if not cache:
+        listed = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+        cache.extend(name for name in listed if name != "busybox")
+    return cache
+
+
+def cgroup_directories(name):
+    """Every directory called `name` in the host's cgroup trees."""
+    found = []
+    for parent, directories, _ in os.walk("/sys/fs/cgroup"):
+        found += [os.path.join(parent, d) for d in directories if d == name]
+    return found
+
+
+def mounts_below(path):
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        return [line for line in file if line.split()[4].startswith(str(path))]
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition, what, timeout=20):
+    """Polls, so that a test waits as long as needed and no longer; never a bare sleep."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(0.01)
+
+
+class Case(unittest.TestCase):
+    """A test with a bundle. Change self.config (and the tree at self.rootfs), then call the verbs."""
+
+    maxDiff = None
+
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="nucleus-test."))
+        self.addCleanup(self._remove_directory)
+        self.bundle = self.directory / "bundle"
+        self.root = self.directory / "state"
+        self.rootfs = make_rootfs(self.bundle / "rootfs")
+        self.config = copy.deepcopy(BASE_CONFIG)
+        self.id = f"nt-{os.getpid()}-{next(_counter)}"
+        self.config["linux"]["cgroupsPath"] = f"/nucleus-test/{self.id}"
+        self.ids = {self.id}
+        self.addCleanup(self._check_nothing_left)
+
+    # ---- the bundle
+
+    @property
+    def process(self):
+        return self.config["process"]
+
+    @property
+    def linux(self):
+        return self.config["linux"]
+
+    def write(self):
+        (self.bundle / "config.json").write_text(json.dumps(self.config))
+
+    def sh(self, script):
+        """Makes a shell script the container's process."""
+        self.process["args"] = ["/bin/sh", "-c", script]
+
+    def without_namespace(self, *types):
+        self.linux["namespaces"] = [n for n in self.linux["namespaces"] if n["type"] not in types]
+
+    def add_capabilities(self, *names, sets=("bounding", "effective", "permitted")):
+        for name in sets:
+            self.process["capabilities"].setdefault(name, []).extend(names)
+
+    # ---- the runtime's command line
+
+    def runtime(self, *args, **keywords):
+        return command([RUNTIME, "--root", self.root, *args], **keywords)
+
+    def create(self, *flags, id=None, **keywords):
+        self.write()
+        id = id or self.id
+        self.ids.add(id)
+        return self.runtime("create", "--bundle", self.bundle, *flags, id, **keywords)
+
+    def run_container(self, *flags, id=None, **keywords):
+        self.write()
+        id = id or self.id
+        self.ids.add(id)
+        return self.runtime("run", "--bundle", self.bundle, *flags, id, **keywords)
+
+    def start(self, id=None):
+        return self.runtime("start", id or self.id)
+
+    def state(self, id=None):
+        result = self.runtime("state", id or self.id)
+        self.assertOk(result)
+        return json.loads(result.out)
+
+    def status(self, id=None):
+        return self.state(id)["status"]
+
+    def exec(self, *args, flags=(), id=None, **keywords):
+        return self.runtime("exec", *flags, id or self.id, *args, **keywords)
+
+    def kill(self, signal_name="KILL", id=None):
+        return self.runtime("kill", id or self.id, signal_name)
+
+    def delete(self, *flags, id=None):
+        return self.runtime("delete", *flags, id or self.id)
+
+    # ---- shortcuts
+
+    def output(self, script=None):
+        """What the container's process prints; it must end with status 0."""
+        if script is not None:
+            self.sh(script)
+        result = self.run_container()
+        self.assertOk(result)
+        return result.out
+
+    def running(self, script="exec sleep 1000"):
+        """Creates and starts a container that stays."""
+        self.sh(script)
+        self.assertOk(self.create())
+        self.assertOk(self.start())
+        return self.state()["pid"]
+
+    def wait_stopped(self, id=None):
+        wait_until(lambda: self.status(id) == "stopped", "container stopped")
+
+    # ---- assertions
+
+    def assertOk(self, result):
+        if result.status != 0:
+            self.fail(f"expected success of {result}")
+
+    def assertFails(self, result, *words, status=1):
+        """Exit status, and a message of one line on stderr that has each of `words`."""
+        self.assertEqual(result.status, status, result)
+        for word in words:
+            self.assertIn(word, result.err, result)
+        if IS_NUCLEUS and status in (1, 255):
+            lines = [line for line in result.err.splitlines() if "warning" not in line.lower()]
+            self.assertEqual(len(lines), 1, result)
+
+    def assertRefused(self, *words):
+        """create fails with such a message and leaves nothing."""
+        self.assertFails(self.create(), *words)
+        self.assertNothingLeft()
+
+    def assertNothingLeft(self):
+        for id in self.ids:
+            self.assertEqual(cgroup_directories(id), [], "cgroups left")
+            self.assertFalse((self.root / id).exists(), "state left")
+        self.assertEqual(mounts_below(self.directory), [], "mounts left")
+        self.assertEqual(self._processes(), [], "processes left")
+
+    def _processes(self):
+        """Processes whose root or executable lies in this test's directory, or that name one of its ids."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            if int(pid) == os.getpid():
+                continue
+            with contextlib.suppress(OSError):
+                links = [os.readlink(f"/proc/{pid}/{name}") for name in ("root", "exe")]
+                cgroups = pathlib.Path(f"/proc/{pid}/cgroup").read_text(errors="replace")
+                here = any(link.startswith(str(self.directory)) for link in links)
+                if (here or any(f"/{id}" in line for id in self.ids for line in cgroups.splitlines())) and is_alive(pid):
+                    found.append(f"{pid} {links}")
+        return found
+
+    # ---- the end
+
+    def _check_nothing_left(self):
+        # What the test itself still has is removed by the runtime; what that leaves is a failure.
+        for id in self.ids:
+            if (self.root / id).exists():
+                self.runtime("delete", "--force", id)
+        try:
+            self.assertNothingLeft()
+        finally:
+            for id in self.ids:
+                for path in cgroup_directories(id):
+                    with contextlib.suppress(OSError):
+                        for pid in pathlib.Path(path, "cgroup.procs").read_text().split():
+                            os.kill(int(pid), signal.SIGKILL)
+            for line in mounts_below(self.directory):
+                subprocess.run(["umount", "-l", line.split()[4]], check=False)
+
+    def _remove_directory(self):
+        if not mounts_below(self.directory):
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def main():
+    """Ends a test file: the counts of unittest, and each skip with its reason."""
+    unittest.main(verbosity=2)

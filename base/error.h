@@ -51,21 +51,21 @@ inline void Take(Result<void>&&) {
 
 // Unwraps a Result inside a function that returns a Result; on error returns it. `TRY(auto fd, Open(...))` is not
 // needed: the macro is an expression, `Fd fd = TRY(Open(...));`.
-#define TRY(...)                                                    \
-  ({                                                                \
-    auto try_result_ = (__VA_ARGS__);                               \
-    if (!try_result_.has_value()) {                                 \
-      return std::unexpected(std::move(try_result_).error());       \
-    }                                                               \
-    ::nucleus::detail::Take(std::move(try_result_));                \
+#define TRY(...)                                              \
+  ({                                                          \
+    auto try_result_ = (__VA_ARGS__);                         \
+    if (!try_result_.has_value()) {                           \
+      return std::unexpected(std::move(try_result_).error()); \
+    }                                                         \
+    ::nucleus::detail::Take(std::move(try_result_));          \
   })
 
 // The same, with a context put in front of the error.
-#define TRY_IN(where, ...)                                                                    \
-  ({                                                                                          \
-    auto try_result_ = (__VA_ARGS__);                                                         \
-    if (!try_result_.has_value()) {                                                           \
-      return std::unexpected(::nucleus::Context((where), std::move(try_result_).error()));    \
-    }                                                                                         \
-    ::nucleus::detail::Take(std::move(try_result_));                                          \
+#define TRY_IN(where, ...)                                                                 \
+  ({                                                                                       \
+    auto try_result_ = (__VA_ARGS__);                                                      \
+    if (!try_result_.has_value()) {                                                        \
+      return std::unexpected(::nucleus::Context((where), std::move(try_result_).error())); \
+    }                                                                                      \
+    ::nucleus::detail::Take(std::move(try_result_));                                       \
   })

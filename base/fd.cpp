@@ -18,7 +18,7 @@ void Fd::Reset(int fd) {
 Result<std::string> ReadAll(int fd, std::size_t limit, std::string_view name) {
   constexpr std::size_t kChunk = 16384;
   std::string bytes;
-  struct stat status {};
+  struct stat status{};
   std::size_t room = kChunk;
   if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
     if (static_cast<std::size_t>(status.st_size) > limit) {

@@ -8,9 +8,7 @@ namespace {
 // Length of the well-formed UTF-8 sequence that `text` begins with, 0 for none (RFC 3629: no overlong forms, no
 // surrogates, nothing above U+10FFFF).
 std::size_t SequenceLength(std::string_view text) {
-  const auto byte = [&text](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
+  const auto byte = [&text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const auto tail = [&byte](std::size_t from, std::size_t to) {
     for (std::size_t i = from; i < to; ++i) {
       if ((byte(i) & 0xC0U) != 0x80U) {

@@ -40,9 +40,8 @@ Result<Pin> ParsePin(std::string_view key, std::string_view value) {
   } else {
     pin.path = value.substr(0, mark);
     pin.digest = value.substr(mark + kMark.size());
-    const bool hex = std::all_of(pin.digest.begin(), pin.digest.end(), [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    });
+    const bool hex = std::all_of(pin.digest.begin(), pin.digest.end(),
+                                 [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
     if (pin.digest.size() != kHexDigits || !hex) {
       return std::unexpected(Failure(Where(key) + "the digest must be @sha256: and 64 lower-case hex digits", EINVAL));
     }
@@ -58,7 +57,7 @@ Result<Pin> ParsePin(std::string_view key, std::string_view value) {
 
 using Reader = Result<> (*)(std::string_view key, const std::string& value, Annotations& out);
 
-template <std::optional<Pin> Annotations::*member>
+template <std::optional<Pin> Annotations::* member>
 Result<> ReadPin(std::string_view key, const std::string& value, Annotations& out) {
   out.*member = TRY(ParsePin(key, value));
   return {};
@@ -99,16 +98,16 @@ Result<> ReadTrace(std::string_view key, const std::string& value, Annotations& 
 }
 
 Result<> ReadGvisorPlatform(std::string_view key, const std::string& value, Annotations& out) {
-  out.gvisor_platform = TRY(Word<GvisorPlatform>(key, value,
-                                                 {{"systrap", GvisorPlatform::kSystrap},
-                                                  {"kvm", GvisorPlatform::kKvm},
-                                                  {"ptrace", GvisorPlatform::kPtrace}}));
+  out.gvisor_platform = TRY(Word<GvisorPlatform>(
+      key, value,
+      {{"systrap", GvisorPlatform::kSystrap}, {"kvm", GvisorPlatform::kKvm}, {"ptrace", GvisorPlatform::kPtrace}}));
   return {};
 }
 
 Result<> ReadGvisorNetwork(std::string_view key, const std::string& value, Annotations& out) {
   out.gvisor_network = TRY(Word<GvisorNetwork>(
-      key, value, {{"none", GvisorNetwork::kNone}, {"sandbox", GvisorNetwork::kSandbox}, {"host", GvisorNetwork::kHost}}));
+      key, value,
+      {{"none", GvisorNetwork::kNone}, {"sandbox", GvisorNetwork::kSandbox}, {"host", GvisorNetwork::kHost}}));
   return {};
 }
 
@@ -137,7 +136,8 @@ constexpr auto kTable = std::to_array<Row>({
      [](const Annotations& a) { return a.egress_policy.has_value(); }},
     {"dev.nucleus.rootfs.manifest", ReadPin<&Annotations::rootfs_manifest>,
      [](const Annotations& a) { return a.rootfs_manifest.has_value(); }},
-    {"dev.nucleus.rootfs.mode", ReadRootfsMode, [](const Annotations& a) { return a.rootfs_mode != RootfsMode::kBind; }},
+    {"dev.nucleus.rootfs.mode", ReadRootfsMode,
+     [](const Annotations& a) { return a.rootfs_mode != RootfsMode::kBind; }},
     {"dev.nucleus.network", ReadNetwork, [](const Annotations& a) { return a.network != NetworkMode::kOci; }},
     {"dev.nucleus.seccomp.trace", ReadTrace, [](const Annotations& a) { return !a.seccomp_trace.empty(); }},
     {"dev.nucleus.gvisor.platform", ReadGvisorPlatform,
@@ -146,8 +146,7 @@ constexpr auto kTable = std::to_array<Row>({
      [](const Annotations& a) { return a.gvisor_network != GvisorNetwork::kNone; }},
     {"dev.nucleus.gvisor.runsc", ReadPin<&Annotations::gvisor_runsc>,
      [](const Annotations& a) { return a.gvisor_runsc.has_value(); }},
-    {"dev.nucleus.require.lockdown", ReadLockdown,
-     [](const Annotations& a) { return a.require_lockdown.has_value(); }},
+    {"dev.nucleus.require.lockdown", ReadLockdown, [](const Annotations& a) { return a.require_lockdown.has_value(); }},
 });
 
 }  // namespace
@@ -156,9 +155,8 @@ Result<Annotations> ParseAnnotations(const StringMap& annotations) {
   Annotations result;
   for (auto entry = annotations.lower_bound(std::string{kPrefix});
        entry != annotations.end() && entry->first.starts_with(kPrefix); ++entry) {
-    const auto* row = std::find_if(kTable.begin(), kTable.end(), [&entry](const Row& candidate) {
-      return candidate.key == entry->first;
-    });
+    const auto* row = std::find_if(kTable.begin(), kTable.end(),
+                                   [&entry](const Row& candidate) { return candidate.key == entry->first; });
     if (row == kTable.end()) {
       return std::unexpected(Failure(Where(entry->first) + "unknown key", EINVAL));
     }

@@ -1,4 +1,5 @@
-// dev.nucleus.* annotations, typed. The keys and values are those of the product's annotation table (docs/annotations.md).
+// dev.nucleus.* annotations, typed. The keys and values are those of the product's annotation table
+// (docs/annotations.md).
 #pragma once
 
 #include <optional>

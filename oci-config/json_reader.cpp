@@ -69,9 +69,10 @@ void JsonReader::Load(std::string_view json) {
       .yajl_boolean = [](void* tape, int value) { return Tape::Of(tape).Add(value != 0 ? Kind::kTrue : Kind::kFalse); },
       .yajl_integer = nullptr,
       .yajl_double = nullptr,
-      .yajl_number = [](void* tape, const char* text,
-                        std::size_t size) { return Tape::Of(tape).AddText(Kind::kNumber, reinterpret_cast<const unsigned char*>(text), size);
-      },
+      .yajl_number =
+          [](void* tape, const char* text, std::size_t size) {
+            return Tape::Of(tape).AddText(Kind::kNumber, reinterpret_cast<const unsigned char*>(text), size);
+          },
       .yajl_string = [](void* tape, const unsigned char* text,
                         std::size_t size) { return Tape::Of(tape).AddText(Kind::kString, text, size); },
       .yajl_start_map = [](void* tape) { return Tape::Of(tape).Open(Kind::kObject); },
@@ -87,7 +88,8 @@ void JsonReader::Load(std::string_view json) {
   }
   Tape tape{.reader = this, .json = json};
   tokens_.reserve(std::min<std::size_t>(json.size() / 8, kMaxTokens) + 2);
-  const std::unique_ptr<yajl_handle_t, void (*)(yajl_handle)> parser{yajl_alloc(&kCallbacks, nullptr, &tape), yajl_free};
+  const std::unique_ptr<yajl_handle_t, void (*)(yajl_handle)> parser{yajl_alloc(&kCallbacks, nullptr, &tape),
+                                                                     yajl_free};
   const auto* bytes = reinterpret_cast<const unsigned char*>(json.data());
   yajl_status status = yajl_parse(parser.get(), bytes, json.size());
   if (status == yajl_status_ok) {
@@ -163,9 +165,8 @@ void JsonReader::Object(std::initializer_list<Field> fields) {
   const std::size_t length = path_.size();
   while (!failed() && tokens_[at_].kind == Kind::kKey) {
     const std::string_view key = TextOf(tokens_[at_++]);
-    const auto* field = std::find_if(fields.begin(), fields.end(), [key](const Field& candidate) {
-      return candidate.name == key;
-    });
+    const auto* field =
+        std::find_if(fields.begin(), fields.end(), [key](const Field& candidate) { return candidate.name == key; });
     if (field == fields.end() || tokens_[at_].kind == Kind::kNull) {
       Skip();
       continue;

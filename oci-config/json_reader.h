@@ -1,7 +1,7 @@
 // Reads JSON into typed values, with the path of the property in every error.
 //
-// yajl's events are laid on a flat tape (checked JSON, no tree); Read functions then walk it once. Errors are sticky: the
-// first one is kept, and everything after it does nothing, so that the Read functions read like the specification.
+// yajl's events are laid on a flat tape (checked JSON, no tree); Read functions then walk it once. Errors are sticky:
+// the first one is kept, and everything after it does nothing, so that the Read functions read like the specification.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +25,7 @@ class JsonReader {
   struct Field {
     template <class T>
     Field(std::string_view property, T& value)
-        : name(property), target(&value), read([](JsonReader& in, void* to) {
-            Read(in, *static_cast<T*>(to));
-          }) {
+        : name(property), target(&value), read([](JsonReader& in, void* to) { Read(in, *static_cast<T*>(to)); }) {
     }
     std::string_view name;
     void* target;
@@ -39,7 +37,8 @@ class JsonReader {
 
   // ---- for Read functions
 
-  // An object: listed fields are read, null ones left alone, others ignored. A property given twice counts the last time.
+  // An object: listed fields are read, null ones left alone, others ignored. A property given twice counts the last
+  // time.
   void Object(std::initializer_list<Field> fields);
   template <class Visit>  // Visit(key), which must read or Skip() the value
   void Map(Visit visit);
@@ -124,16 +123,12 @@ void Read(JsonReader& in, std::optional<T>& out) {
 template <class T>
 void Read(JsonReader& in, std::vector<T>& out) {
   out.clear();
-  in.Array([&](std::size_t) {
-    Read(in, out.emplace_back());
-  });
+  in.Array([&](std::size_t) { Read(in, out.emplace_back()); });
 }
 template <class T>
 void Read(JsonReader& in, std::map<std::string, T>& out) {
   out.clear();
-  in.Map([&](std::string_view key) {
-    Read(in, out[std::string{key}]);
-  });
+  in.Map([&](std::string_view key) { Read(in, out[std::string{key}]); });
 }
 
 // A word out of a closed list. `what` names the list in the error: unknown namespace type "x".

@@ -127,7 +127,8 @@ static void Read(JsonReader& in, IntelRdt& out) {
   in.Check(out.l3_cache_schema.find('\n') == std::string::npos, "l3CacheSchema", "must be one line");
   in.Check(out.mem_bw_schema.find('\n') == std::string::npos, "memBwSchema", "must be one line");
   for (std::size_t i = 0; i < out.schemata.size(); ++i) {
-    in.Check(out.schemata[i].find('\n') == std::string::npos, "schemata[" + std::to_string(i) + "]", "must be one line");
+    in.Check(out.schemata[i].find('\n') == std::string::npos, "schemata[" + std::to_string(i) + "]",
+             "must be one line");
   }
 }
 

@@ -21,8 +21,9 @@ void CheckMappings(JsonReader& in, std::string_view property, const std::vector<
   for (std::size_t i = 0; i < mappings.size() && !in.failed(); ++i) {
     const std::string where = std::string{property} + "[" + std::to_string(i) + "]";
     const IdMapping& one = mappings[i];
-    in.Check(std::uint64_t{one.container_id} + one.size <= UINT32_MAX && std::uint64_t{one.host_id} + one.size <= UINT32_MAX,
-             where, "reaches beyond the last id");
+    in.Check(
+        std::uint64_t{one.container_id} + one.size <= UINT32_MAX && std::uint64_t{one.host_id} + one.size <= UINT32_MAX,
+        where, "reaches beyond the last id");
     for (std::size_t j = 0; j < i; ++j) {
       const IdMapping& other = mappings[j];
       in.Check(!overlaps(one.container_id, one.size, other.container_id, other.size) &&

@@ -19,8 +19,8 @@ void Read(JsonReader& in, Mount& out) {
              {"uidMappings", out.uid_mappings},
              {"gidMappings", out.gid_mappings}});
   in.Check(!out.destination.empty(), "destination", "required");
-  in.Check(out.uid_mappings.empty() == out.gid_mappings.empty(), out.uid_mappings.empty() ? "uidMappings" : "gidMappings",
-           "uidMappings and gidMappings go together");
+  in.Check(out.uid_mappings.empty() == out.gid_mappings.empty(),
+           out.uid_mappings.empty() ? "uidMappings" : "gidMappings", "uidMappings and gidMappings go together");
   CheckMappings(in, "uidMappings", out.uid_mappings);
   CheckMappings(in, "gidMappings", out.gid_mappings);
 }

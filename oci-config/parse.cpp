@@ -7,7 +7,8 @@
 namespace nucleus::oci {
 namespace {
 
-// SemVer with a major of 1. What follows the minor is not looked at closely: callers write "1.0", "1.2.1-dev", "1.3.0+x".
+// SemVer with a major of 1. What follows the minor is not looked at closely: callers write "1.0", "1.2.1-dev",
+// "1.3.0+x".
 bool IsSupportedVersion(std::string_view version) {
   if (!version.starts_with("1.")) {
     return false;

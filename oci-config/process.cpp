@@ -46,8 +46,7 @@ static void Read(JsonReader& in, ConsoleSize& out) {
 
 static void Read(JsonReader& in, User& out) {
   out = {};
-  in.Object(
-      {{"uid", out.uid}, {"gid", out.gid}, {"umask", out.umask}, {"additionalGids", out.additional_gids}});
+  in.Object({{"uid", out.uid}, {"gid", out.gid}, {"umask", out.umask}, {"additionalGids", out.additional_gids}});
   // 2^32 - 1 means "leave as it is" to setresuid(2).
   in.Check(out.uid != UINT32_MAX, "uid", "out of range");
   in.Check(out.gid != UINT32_MAX, "gid", "out of range");
@@ -66,9 +65,8 @@ static void Read(JsonReader& in, Capabilities& out) {
 static void Read(JsonReader& in, Rlimit& out) {
   out = {};
   in.Object({{"type", out.type}, {"soft", out.soft}, {"hard", out.hard}});
-  const auto* row = std::find_if(kRlimits.begin(), kRlimits.end(), [&out](const RlimitName& candidate) {
-    return candidate.name == out.type;
-  });
+  const auto* row = std::find_if(kRlimits.begin(), kRlimits.end(),
+                                 [&out](const RlimitName& candidate) { return candidate.name == out.type; });
   if (row == kRlimits.end()) {
     in.FailAt("type", "unknown rlimit \"" + out.type + "\"");
     return;
@@ -125,7 +123,8 @@ static void Read(JsonReader& in, Scheduler& out) {
   const bool realtime = out.policy == SchedulerPolicy::kFifo || out.policy == SchedulerPolicy::kRr;
   in.Check(realtime || out.priority == 0, "priority", "only for SCHED_FIFO and SCHED_RR");
   const bool times = out.runtime != 0 || out.deadline != 0 || out.period != 0;
-  in.Check(!times || out.policy == SchedulerPolicy::kDeadline, "runtime", "runtime, deadline and period are only for SCHED_DEADLINE");
+  in.Check(!times || out.policy == SchedulerPolicy::kDeadline, "runtime",
+           "runtime, deadline and period are only for SCHED_DEADLINE");
 }
 
 static void Read(JsonReader& in, IoPriorityClass& out) {

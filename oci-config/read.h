@@ -6,15 +6,15 @@
 
 namespace nucleus::oci {
 
-void Read(JsonReader& in, IdMapping& out);       // mappings.cpp
-void Read(JsonReader& in, Process& out);         // process.cpp
-void Read(JsonReader& in, Mount& out);           // mounts.cpp
-void Read(JsonReader& in, Root& out);            //
-void Read(JsonReader& in, Hook& out);            // hooks.cpp
-void Read(JsonReader& in, Hooks& out);           //
-void Read(JsonReader& in, Linux& out);           // linux.cpp
-void Read(JsonReader& in, Resources& out);       // resources.cpp
-void Read(JsonReader& in, Seccomp& out);         // seccomp.cpp
+void Read(JsonReader& in, IdMapping& out);  // mappings.cpp
+void Read(JsonReader& in, Process& out);    // process.cpp
+void Read(JsonReader& in, Mount& out);      // mounts.cpp
+void Read(JsonReader& in, Root& out);       //
+void Read(JsonReader& in, Hook& out);       // hooks.cpp
+void Read(JsonReader& in, Hooks& out);      //
+void Read(JsonReader& in, Linux& out);      // linux.cpp
+void Read(JsonReader& in, Resources& out);  // resources.cpp
+void Read(JsonReader& in, Seccomp& out);    // seccomp.cpp
 
 // Sizes above 0 and no overlap on either side; `property` names the list in errors.
 void CheckMappings(JsonReader& in, std::string_view property, const std::vector<IdMapping>& mappings);

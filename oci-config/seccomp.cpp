@@ -10,11 +10,11 @@ namespace nucleus::oci {
 // Static, not in an unnamed namespace: lookup by argument must find the Read functions.
 
 static constexpr auto kArchitectures = std::to_array<std::string_view>(
-    {"SCMP_ARCH_X86",         "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",       "SCMP_ARCH_ARM",         "SCMP_ARCH_AARCH64",
-     "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPS64",   "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",      "SCMP_ARCH_MIPSEL64",
-     "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",      "SCMP_ARCH_PPC64",     "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_S390",
-     "SCMP_ARCH_S390X",       "SCMP_ARCH_PARISC",   "SCMP_ARCH_PARISC64",  "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
-     "SCMP_ARCH_M68K",        "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB"});
+    {"SCMP_ARCH_X86",         "SCMP_ARCH_X86_64", "SCMP_ARCH_X32",       "SCMP_ARCH_ARM",     "SCMP_ARCH_AARCH64",
+     "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",  "SCMP_ARCH_MIPSEL64",
+     "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",    "SCMP_ARCH_PPC64",     "SCMP_ARCH_PPC64LE", "SCMP_ARCH_S390",
+     "SCMP_ARCH_S390X",       "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64",  "SCMP_ARCH_RISCV64", "SCMP_ARCH_LOONGARCH64",
+     "SCMP_ARCH_M68K",        "SCMP_ARCH_SH",     "SCMP_ARCH_SHEB"});
 
 static void Read(JsonReader& in, SeccompAction& out) {
   ReadWord(in, out, "seccomp action",
@@ -62,7 +62,7 @@ static bool TakesErrno(SeccompAction action) {
 }
 
 static void CheckErrno(JsonReader& in, std::string_view property, SeccompAction action,
-                const std::optional<std::uint32_t>& value) {
+                       const std::optional<std::uint32_t>& value) {
   // A kernel return value has 16 bits for it.
   in.Check(!value || TakesErrno(action), property, "only for SCMP_ACT_ERRNO and SCMP_ACT_TRACE");
   in.Check(!value || *value <= UINT16_MAX, property, "out of range");

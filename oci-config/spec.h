@@ -58,7 +58,7 @@ struct Scheduler {
   SchedulerPolicy policy = SchedulerPolicy::kOther;
   std::int32_t nice = 0;
   std::int32_t priority = 0;
-  std::uint64_t flags = 0;  // SCHED_FLAG_* of <linux/sched.h>, or-ed
+  std::uint64_t flags = 0;     // SCHED_FLAG_* of <linux/sched.h>, or-ed
   std::uint64_t runtime = 0;   // ns
   std::uint64_t deadline = 0;  // ns
   std::uint64_t period = 0;    // ns
@@ -157,7 +157,7 @@ struct NetDevice {
 
 struct DeviceRule {
   bool allow = false;
-  char type = 'a';  // a, c or b
+  char type = 'a';                    // a, c or b
   std::optional<std::int64_t> major;  // absent or -1: any
   std::optional<std::int64_t> minor;
   std::string access;  // of r, w, m; empty: all
@@ -263,7 +263,7 @@ struct SeccompSyscall {
 struct Seccomp {
   SeccompAction default_action = SeccompAction::kErrno;
   std::optional<std::uint32_t> default_errno_ret;
-  std::vector<std::string> architectures;  // "SCMP_ARCH_X86_64", one of the specification's 23
+  std::vector<std::string> architectures;         // "SCMP_ARCH_X86_64", one of the specification's 23
   std::optional<std::vector<SeccompFlag>> flags;  // absent: the default, SPEC_ALLOW
   std::string listener_path;
   std::string listener_metadata;

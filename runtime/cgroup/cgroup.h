@@ -2,7 +2,8 @@
 //
 // Order of use: ReadHost (facts) → Locate (pure, for the Plan) → Create → Apply → Attach; later commands begin with the
 // entries that state.json kept. Nothing here runs in the child.
-// Source: Documentation/admin-guide/cgroup-v1/, Documentation/admin-guide/cgroup-v2.rst, config-linux.md "Control groups".
+// Source: Documentation/admin-guide/cgroup-v1/, Documentation/admin-guide/cgroup-v2.rst, config-linux.md "Control
+// groups".
 #pragma once
 
 #include <sys/types.h>
@@ -51,7 +52,8 @@ Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups);
 
 // Writes linux.resources. A limit whose controller is absent is an error naming the property; v1 values are converted
 // for v2. `warnings` gets what is deprecated and has no effect. Device rules: v1 files, v2 an eBPF program.
-// `default_devices`: the rules that every container gets on top (null, zero, full, random, urandom, tty, ptmx, console, pts).
+// `default_devices`: the rules that every container gets on top (null, zero, full, random, urandom, tty, ptmx, console,
+// pts).
 Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
                std::vector<std::string>& warnings);
 

@@ -31,8 +31,8 @@ Result<> InheritCpuset(const std::string& directory) {
   return {};
 }
 
-// v2: a controller serves a cgroup only when every one above hands it down. One that cannot be had is missed when a limit
-// is asked of it, and named then.
+// v2: a controller serves a cgroup only when every one above hands it down. One that cannot be had is missed when a
+// limit is asked of it, and named then.
 void HandDown(const std::string& directory, const std::vector<std::string>& controllers) {
   std::string all;
   for (const std::string& controller : controllers) {
@@ -47,9 +47,9 @@ void HandDown(const std::string& directory, const std::vector<std::string>& cont
 }
 
 Result<> MakeOne(const Hierarchy& hierarchy, oci::StateCgroup& cgroup, std::vector<std::string>& made) {
-  const bool cpuset = std::find(hierarchy.controllers.begin(), hierarchy.controllers.end(), "cpuset") !=
-                          hierarchy.controllers.end() &&
-                      !hierarchy.v2();
+  const bool cpuset =
+      std::find(hierarchy.controllers.begin(), hierarchy.controllers.end(), "cpuset") != hierarchy.controllers.end() &&
+      !hierarchy.v2();
   // v1 without an own cpuset to fill, and with its parent there (the usual case): one call.
   if (!hierarchy.v2() && ::mkdir(cgroup.path.c_str(), 0755) == 0) {
     made.push_back(cgroup.path);
@@ -109,9 +109,8 @@ Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups) {
   std::vector<std::string> made;
   for (oci::StateCgroup& cgroup : cgroups) {
     const auto hierarchy =
-        std::find_if(host.hierarchies.begin(), host.hierarchies.end(), [&cgroup](const Hierarchy& candidate) {
-          return candidate.name == cgroup.hierarchy;
-        });
+        std::find_if(host.hierarchies.begin(), host.hierarchies.end(),
+                     [&cgroup](const Hierarchy& candidate) { return candidate.name == cgroup.hierarchy; });
     if (hierarchy == host.hierarchies.end()) {
       return std::unexpected(Failure("cgroup hierarchy \"" + cgroup.hierarchy + "\" is not mounted", ENOENT));
     }

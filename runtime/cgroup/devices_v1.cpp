@@ -25,12 +25,12 @@ std::vector<oci::DeviceRule> WithDefaultDevices(const std::vector<oci::DeviceRul
   std::vector<oci::DeviceRule> all = {{.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"}};
   all.insert(all.end(), rules.begin(), rules.end());
   const oci::DeviceRule defaults[] = {
-      Allow('c', {}, {}, "m"),      Allow('b', {}, {}, "m"),      // making a node opens nothing
-      Allow('c', 1, 3, "rwm"),      Allow('c', 1, 5, "rwm"),      // null, zero
-      Allow('c', 1, 7, "rwm"),      Allow('c', 1, 8, "rwm"),      // full, random
-      Allow('c', 1, 9, "rwm"),      Allow('c', 5, 0, "rwm"),      // urandom, tty
-      Allow('c', 5, 1, "rwm"),      Allow('c', 5, 2, "rwm"),      // console, ptmx
-      Allow('c', 136, {}, "rwm"),                                 // the slaves of a devpts
+      Allow('c', {}, {}, "m"),    Allow('b', {}, {}, "m"),  // making a node opens nothing
+      Allow('c', 1, 3, "rwm"),    Allow('c', 1, 5, "rwm"),  // null, zero
+      Allow('c', 1, 7, "rwm"),    Allow('c', 1, 8, "rwm"),  // full, random
+      Allow('c', 1, 9, "rwm"),    Allow('c', 5, 0, "rwm"),  // urandom, tty
+      Allow('c', 5, 1, "rwm"),    Allow('c', 5, 2, "rwm"),  // console, ptmx
+      Allow('c', 136, {}, "rwm"),                           // the slaves of a devpts
   };
   all.insert(all.end(), std::begin(defaults), std::end(defaults));
   return all;
@@ -46,7 +46,8 @@ Result<> ApplyDevicesV1(const std::string& directory, const std::vector<oci::Dev
     const std::string text =
         rule.type == 'a' ? "a"
                          : std::string{rule.type} + " " + Number(rule.major) + ":" + Number(rule.minor) + " " + access;
-    TRY(WriteAll((rule.allow ? allow : deny).get(), text, directory + (rule.allow ? "/devices.allow" : "/devices.deny")));
+    TRY(WriteAll((rule.allow ? allow : deny).get(), text,
+                 directory + (rule.allow ? "/devices.allow" : "/devices.deny")));
   }
   return {};
 }

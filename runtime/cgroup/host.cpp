@@ -56,9 +56,8 @@ std::vector<std::string> Strings(const std::vector<std::string_view>& views) {
 }  // namespace
 
 bool Host::unified() const {
-  return !hierarchies.empty() && std::all_of(hierarchies.begin(), hierarchies.end(), [](const Hierarchy& hierarchy) {
-    return hierarchy.v2();
-  });
+  return !hierarchies.empty() &&
+         std::all_of(hierarchies.begin(), hierarchies.end(), [](const Hierarchy& hierarchy) { return hierarchy.v2(); });
 }
 
 Result<Host> ParseHost(std::string_view mountinfo, std::string_view self_cgroup) {
@@ -87,9 +86,10 @@ Result<Host> ParseHost(std::string_view mountinfo, std::string_view self_cgroup)
       const std::vector<std::string_view> options = Split(filesystem[2], ',');
       for (const auto& [name, path] : own) {
         const std::vector<std::string_view> controllers = Split(name, ',');
-        const bool all = !name.empty() && std::all_of(controllers.begin(), controllers.end(), [&](std::string_view one) {
-          return std::find(options.begin(), options.end(), one) != options.end();
-        });
+        const bool all =
+            !name.empty() && std::all_of(controllers.begin(), controllers.end(), [&](std::string_view one) {
+              return std::find(options.begin(), options.end(), one) != options.end();
+            });
         if (all) {
           hierarchy.name = name;
           hierarchy.own_path = path;
@@ -106,9 +106,8 @@ Result<Host> ParseHost(std::string_view mountinfo, std::string_view self_cgroup)
       }
       hierarchy.own_path = found->second;
     }
-    const bool known = std::any_of(host.hierarchies.begin(), host.hierarchies.end(), [&](const Hierarchy& other) {
-      return other.name == hierarchy.name;
-    });
+    const bool known = std::any_of(host.hierarchies.begin(), host.hierarchies.end(),
+                                   [&](const Hierarchy& other) { return other.name == hierarchy.name; });
     // Mounted more than once: the first is the one at the usual place.
     if (!known) {
       host.hierarchies.push_back(std::move(hierarchy));

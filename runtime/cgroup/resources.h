@@ -14,8 +14,8 @@ Result<> ApplyV1(const std::vector<oci::StateCgroup>& cgroups, const oci::Resour
                  std::vector<std::string>& warnings);
 Result<> ApplyV2(const std::string& directory, const oci::Resources& resources, std::vector<std::string>& warnings);
 
-// The rules of the bundle between those that every container has: everything denied before them; behind them the default
-// devices, terminals, and making nodes of any kind (a node alone opens nothing).
+// The rules of the bundle between those that every container has: everything denied before them; behind them the
+// default devices, terminals, and making nodes of any kind (a node alone opens nothing).
 std::vector<oci::DeviceRule> WithDefaultDevices(const std::vector<oci::DeviceRule>& rules);
 Result<> ApplyDevicesV1(const std::string& directory, const std::vector<oci::DeviceRule>& rules);
 Result<> ApplyDevicesV2(const std::string& directory, const std::vector<oci::DeviceRule>& rules);

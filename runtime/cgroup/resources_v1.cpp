@@ -18,9 +18,8 @@ class V1 {
   Result<> Set(const char* property, const char* controller, const std::string& file, T value) {
     const std::string* directory = DirectoryOf(cgroups_, controller);
     if (directory == nullptr) {
-      return std::unexpected(Failure(std::string{"linux.resources."} + property + ": no " + controller +
-                                         " controller is mounted",
-                                     ENOENT));
+      return std::unexpected(Failure(
+          std::string{"linux.resources."} + property + ": no " + controller + " controller is mounted", ENOENT));
     }
     std::string text;
     if constexpr (std::is_convertible_v<T, std::string>) {
@@ -79,13 +78,15 @@ class V1 {
         TRY(Set("blockIO.weightDevice", "blkio", Bfq("weight_device"), number + std::to_string(*device.weight)));
       }
       if (device.leaf_weight) {
-        TRY(Set("blockIO.weightDevice", "blkio", "blkio.leaf_weight_device", number + std::to_string(*device.leaf_weight)));
+        TRY(Set("blockIO.weightDevice", "blkio", "blkio.leaf_weight_device",
+                number + std::to_string(*device.leaf_weight)));
       }
     }
     TRY(Throttle("blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", io.throttle_read_bps_device));
     TRY(Throttle("blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", io.throttle_write_bps_device));
     TRY(Throttle("blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", io.throttle_read_iops_device));
-    return Throttle("blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", io.throttle_write_iops_device);
+    return Throttle("blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device",
+                    io.throttle_write_iops_device);
   }
 
   Result<> Huge(const std::vector<oci::HugepageLimit>& limits) {
@@ -125,9 +126,7 @@ class V1 {
 
   // Memory plus swap must never be below memory alone, on the way up as on the way down.
   Result<> Limits(const oci::MemoryResources& memory) {
-    const auto limit = [&] {
-      return SetIf("memory.limit", "memory", "memory.limit_in_bytes", memory.limit);
-    };
+    const auto limit = [&] { return SetIf("memory.limit", "memory", "memory.limit_in_bytes", memory.limit); };
     // Without swap accounting the file is not there, and -1 asks for nothing.
     const auto swap = [&]() -> Result<> {
       const std::string* directory = DirectoryOf(cgroups_, "memory");
@@ -174,7 +173,8 @@ class V1 {
     }
     const std::string* directory = DirectoryOf(cgroups_, "memory");
     if (directory == nullptr || !Exists(*directory, file)) {
-      warnings_.push_back(std::string{"linux.resources."} + property + " is deprecated and has no effect on this kernel");
+      warnings_.push_back(std::string{"linux.resources."} + property +
+                          " is deprecated and has no effect on this kernel");
       return {};
     }
     return Set(property, "memory", file, *value);

@@ -16,9 +16,9 @@ class V2 {
   Result<> Set(const std::string& property, const std::string& file, const std::string& value) {
     Result<> written = Write(directory_, file, value);
     if (!written && written.error().code == ENOENT) {
-      return std::unexpected(Failure("linux.resources." + property + ": no " + file.substr(0, file.find('.')) +
-                                         " controller for " + directory_,
-                                     ENOENT));
+      return std::unexpected(Failure(
+          "linux.resources." + property + ": no " + file.substr(0, file.find('.')) + " controller for " + directory_,
+          ENOENT));
     }
     if (!written) {
       return std::unexpected(Context("linux.resources." + property, std::move(written).error()));
@@ -49,11 +49,11 @@ class V2 {
     if (memory.reservation) {
       TRY(Set("memory.reservation", "memory.low", Amount(*memory.reservation)));
     }
-    const std::pair<bool, const char*> without_effect[] = {{memory.kernel.has_value(), "memory.kernel"},
-                                                           {memory.kernel_tcp.has_value(), "memory.kernelTCP"},
-                                                           {memory.swappiness.has_value(), "memory.swappiness"},
-                                                           {memory.disable_oom_killer.value_or(false),
-                                                            "memory.disableOOMKiller"}};
+    const std::pair<bool, const char*> without_effect[] = {
+        {memory.kernel.has_value(), "memory.kernel"},
+        {memory.kernel_tcp.has_value(), "memory.kernelTCP"},
+        {memory.swappiness.has_value(), "memory.swappiness"},
+        {memory.disable_oom_killer.value_or(false), "memory.disableOOMKiller"}};
     for (const auto& [asked, name] : without_effect) {
       if (asked) {
         warnings_.push_back(std::string{"linux.resources."} + name + " has no effect on cgroup v2");

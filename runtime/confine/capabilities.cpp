@@ -32,9 +32,8 @@ std::string NameOf(int capability) {
   char* text = ::cap_to_name(capability);
   std::string name = text != nullptr ? text : "";
   ::cap_free(text);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
-    return static_cast<char>(std::toupper(c));
-  });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return name;
 }
 
@@ -121,8 +120,7 @@ Result<> SetCapabilities(const CapabilitySets& sets, std::uint64_t also) {
     return std::unexpected(SysError("clear", "ambient capabilities"));
   }
   for (int capability = 0; capability <= LastCapability(); ++capability) {
-    if ((sets.ambient >> capability & 1) != 0 &&
-        ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) {
+    if ((sets.ambient >> capability & 1) != 0 && ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) {
       return std::unexpected(SysError("raise", "ambient " + NameOf(capability)));
     }
   }

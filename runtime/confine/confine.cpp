@@ -42,9 +42,7 @@ Result<> JoinSessionKeyring(const std::string& name, uid_t uid) {
 
 Result<> SetRlimits(const std::vector<oci::Rlimit>& rlimits) {
   for (const oci::Rlimit& limit : rlimits) {
-    const struct rlimit value {
-      .rlim_cur = limit.soft, .rlim_max = limit.hard
-    };
+    const struct rlimit value{.rlim_cur = limit.soft, .rlim_max = limit.hard};
     if (::setrlimit(static_cast<__rlimit_resource>(limit.resource), &value) != 0) {
       return std::unexpected(
           Failure("error setting rlimit type " + std::to_string(limit.resource) + ": " + ErrnoText(errno), errno));
@@ -112,8 +110,8 @@ Result<> Finish(const Confinement& confinement, const SeccompProgram* program, i
   }
   TRY(LoadFilter(*program, listener_socket, listener_state));
   if (NeedsAdminForFilter(confinement)) {
-    // The filter may forbid capset; then the capability is still lost: execve takes nothing that the bounding set lacks,
-    // and where that has it, the bundle has granted it.
+    // The filter may forbid capset; then the capability is still lost: execve takes nothing that the bounding set
+    // lacks, and where that has it, the bundle has granted it.
     (void)SetCapabilities(confinement.capabilities, 0);
   }
   return {};

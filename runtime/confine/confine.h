@@ -84,7 +84,7 @@ struct Confinement {
   CapabilitySets capabilities;
   bool no_new_privileges = false;
   bool has_seccomp = false;
-  std::string seccomp_listener_path;      // AF_UNIX socket of the agent; empty: none
+  std::string seccomp_listener_path;  // AF_UNIX socket of the agent; empty: none
   std::string seccomp_listener_metadata;
 };
 

@@ -38,7 +38,8 @@ Result<> BecomeRootInside(bool deny_setgroups) {
   return {};
 }
 
-// clone3 could make the time namespace, but then its offsets could no longer be set: they are fixed once a process is in it.
+// clone3 could make the time namespace, but then its offsets could no longer be set: they are fixed once a process is
+// in it.
 Result<> EnterTimeNamespace(const std::map<std::string, oci::TimeOffset>& offsets) {
   TRY(sys::Unshare(CLONE_NEWTIME, "time namespace"));
   if (!offsets.empty()) {
@@ -243,8 +244,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   // The agent's socket lies on the host: connected while its path can be reached.
   Fd agent;
   if (plan.process && !plan.confinement.seccomp_listener_path.empty()) {
-    agent = TRY_IN("linux.seccomp.listenerPath",
-                   sys::ConnectUnix(plan.confinement.seccomp_listener_path, SOCK_STREAM));
+    agent = TRY_IN("linux.seccomp.listenerPath", sys::ConnectUnix(plan.confinement.seccomp_listener_path, SOCK_STREAM));
   }
   Gate gate{input.channel, plan.namespaces.Creates(CLONE_NEWCGROUP), input.state};
   std::optional<rootfs::Console> console =

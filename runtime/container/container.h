@@ -1,5 +1,5 @@
-// A container's life, as the commands of the shim ask for it. Each call is one command; the state between them is on disk.
-// Errors carry the words that runc's callers match ("container does not exist", ...).
+// A container's life, as the commands of the shim ask for it. Each call is one command; the state between them is on
+// disk. Errors carry the words that runc's callers match ("container does not exist", ...).
 #pragma once
 
 #include <sys/types.h>
@@ -39,7 +39,7 @@ struct IoOptions {
   std::string console_socket;  // path to connect to
   std::string pidfd_socket;    // path to send a pidfd to
   std::string pid_file;
-  int preserve_fds = 0;  // fds 3 to 3+N-1 stay open
+  int preserve_fds = 0;     // fds 3 to 3+N-1 stay open
   bool foreground = false;  // the caller stays: a terminal's master comes back in Started instead of needing a socket
 };
 
@@ -64,11 +64,12 @@ struct ExecOptions {
   std::string process_file;  // JSON; else the fields below on top of the container's own process
   std::vector<std::string> args;
   std::optional<std::string> cwd;
-  std::vector<std::string> env;              // appended: NAME=VALUE
+  std::vector<std::string> env;  // appended: NAME=VALUE
   std::optional<bool> terminal;
   std::optional<std::pair<std::uint32_t, std::optional<std::uint32_t>>> user;
   std::vector<std::uint32_t> additional_gids;
-  std::vector<std::string> capabilities;     // added to bounding, effective, permitted (and ambient where inheritable has it)
+  std::vector<std::string>
+      capabilities;  // added to bounding, effective, permitted (and ambient where inheritable has it)
   std::optional<bool> no_new_privileges;
   std::string selinux_label;
   std::string apparmor_profile;

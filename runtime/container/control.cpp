@@ -66,9 +66,8 @@ Result<> Delete(const Settings& settings, const std::string& id, bool force) {
   // Callers delete a container that was created and never started.
   const bool ended = opened->status == Status::kStopped || opened->status == Status::kCreated;
   if (!ended && !force) {
-    return std::unexpected(Failure("cannot delete container " + id + " that is not stopped: " +
-                                       std::string{StatusName(opened->status)},
-                                   EBUSY));
+    return std::unexpected(Failure(
+        "cannot delete container " + id + " that is not stopped: " + std::string{StatusName(opened->status)}, EBUSY));
   }
   return TearDown(settings, *opened);
 }

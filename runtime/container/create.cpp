@@ -122,7 +122,7 @@ class Creation {
                                                   .use_cgroups = cgroups},
                                                  host_));
     plan_.rootfs.path = TRY_IN("root.path", AbsolutePath(plan_.rootfs.path));
-    struct stat status {};
+    struct stat status{};
     if (::stat(plan_.rootfs.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
       return std::unexpected(SysError("root.path:", plan_.rootfs.path, ENOTDIR));
     }
@@ -134,9 +134,7 @@ class Creation {
 
   Result<> MakeStateDir() {
     directory_.emplace(TRY(StateDir::Make(settings_.root, options_.id)));
-    rollback_.Push([this] {
-      (void)directory_->Remove();
-    });
+    rollback_.Push([this] { (void)directory_->Remove(); });
     FAULT_POINT("create.state-dir");
     state_.oci_version = bundle_.spec->oci_version;
     state_.id = options_.id;
@@ -158,9 +156,7 @@ class Creation {
     }
     FAULT_POINT("create.cgroup-make");
     TRY(cgroup::Create(host_.cgroups, state_.cgroups));
-    rollback_.Push([this] {
-      (void)cgroup::Remove(state_.cgroups);
-    });
+    rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
     FAULT_POINT("create.cgroup-limits");
     std::vector<std::string> warnings;
     TRY(cgroup::Apply(host_.cgroups, state_.cgroups, plan_.resources, warnings));
@@ -262,8 +258,7 @@ class Creation {
       return std::unexpected(Failure("the container's init ended before it was ready", ECHILD));
     }
     if (message->tag == Tag::kError) {
-      return std::unexpected(
-          Failure("unable to start container process: " + message->text, message->code));
+      return std::unexpected(Failure("unable to start container process: " + message->text, message->code));
     }
     return message;
   }

@@ -34,8 +34,8 @@
 namespace nucleus::container {
 namespace {
 
-constexpr auto kTypes = std::to_array<int>(
-    {CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWNS});
+constexpr auto kTypes = std::to_array<int>({CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS,
+                                            CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWNS});
 
 // Every namespace of `pid` that is not this process's own.
 Result<plan::Namespaces> NamespacesOf(pid_t pid) {
@@ -43,8 +43,8 @@ Result<plan::Namespaces> NamespacesOf(pid_t pid) {
   for (const int type : kTypes) {
     const std::string file = std::string{"/ns/"} + plan::NamespaceFile(type);
     const std::string theirs = "/proc/" + std::to_string(pid) + file;
-    struct stat mine {};
-    struct stat other {};
+    struct stat mine{};
+    struct stat other{};
     if (::stat(("/proc/self" + file).c_str(), &mine) != 0) {
       continue;  // a kernel without this type
     }
@@ -134,8 +134,7 @@ Result<> PlaceInSubCgroups(std::vector<oci::StateCgroup>& cgroups, const std::ve
     }
     bool placed = false;
     for (oci::StateCgroup& cgroup : cgroups) {
-      const bool matches =
-          wanted.empty() || ("," + cgroup.hierarchy + ",").find(wanted) != std::string::npos;
+      const bool matches = wanted.empty() || ("," + cgroup.hierarchy + ",").find(wanted) != std::string::npos;
       if (matches) {
         cgroup.path += path.empty() ? "" : "/" + path;
         placed = true;
@@ -171,8 +170,8 @@ Result<> Join(Joiner& joiner) {
   TRY(AwaitGo(joiner.channel));
   Fd agent;
   if (!joiner.confinement->seccomp_listener_path.empty()) {
-    agent = TRY_IN("linux.seccomp.listenerPath",
-                   sys::ConnectUnix(joiner.confinement->seccomp_listener_path, SOCK_STREAM));
+    agent =
+        TRY_IN("linux.seccomp.listenerPath", sys::ConnectUnix(joiner.confinement->seccomp_listener_path, SOCK_STREAM));
   }
   for (std::size_t i = 0; i < joiner.joins.size(); ++i) {
     if (joiner.joins[i]) {
@@ -204,9 +203,7 @@ Result<> Join(Joiner& joiner) {
                             .preserve_fds = joiner.preserve_fds,
                             .listener_socket = agent.get(),
                             .listener_state = joiner.agent_message},
-                           [&joiner] {
-                             return Send(joiner.channel, Tag::kReady);
-                           });
+                           [&joiner] { return Send(joiner.channel, Tag::kReady); });
 }
 
 // Until execve has closed the child's end, or the error came.
@@ -222,7 +219,8 @@ Result<> ServeJoiner(int channel, const ExecOptions& options, Fd& console) {
     }
     switch (message->tag) {
       case Tag::kError:
-        return std::unexpected(Failure("exec failed: unable to start container process: " + message->text, message->code));
+        return std::unexpected(
+            Failure("exec failed: unable to start container process: " + message->text, message->code));
       case Tag::kConsole:
         if (options.io.foreground) {
           console = std::move(message->fd);

@@ -36,13 +36,12 @@ Result<confine::SeccompProgram> ParseFilter(std::string_view bytes, const std::s
   }
   std::memcpy(&header, bytes.data(), sizeof header);
   bytes.remove_prefix(sizeof header);
-  if (header.magic != kMagic || header.length > BPF_MAXINSNS ||
-      bytes.size() != header.length * sizeof(sock_filter) || header.length == 0) {
+  if (header.magic != kMagic || header.length > BPF_MAXINSNS || bytes.size() != header.length * sizeof(sock_filter) ||
+      header.length == 0) {
     return std::unexpected(SysError("read", name, EINVAL));
   }
-  confine::SeccompProgram program{.filter = std::vector<sock_filter>(header.length),
-                                  .flags = header.flags,
-                                  .listener = header.listener != 0};
+  confine::SeccompProgram program{
+      .filter = std::vector<sock_filter>(header.length), .flags = header.flags, .listener = header.listener != 0};
   std::memcpy(program.filter.data(), bytes.data(), bytes.size());
   return program;
 }

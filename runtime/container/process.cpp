@@ -22,7 +22,7 @@ namespace {
 // What cannot be given away (a read-only filesystem, an id without a mapping) is left: it is a convenience.
 void GiveStreams(uid_t uid) {
   for (int fd = 0; fd <= 2; ++fd) {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd, &status) != 0 || status.st_uid == uid) {
       continue;
     }
@@ -34,7 +34,7 @@ void GiveStreams(uid_t uid) {
 }
 
 Result<> CheckExecutable(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) {
     return std::unexpected(SysError("stat", path));
   }
@@ -154,7 +154,7 @@ void AddHome(std::vector<std::string>& env, uid_t uid) {
   // The image's file is hostile: it is opened as a regular file that never blocks, and read up to a bound.
   constexpr std::size_t kMaxPasswd = std::size_t{1} << 20;
   const Fd file{::open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
-  struct stat status {};
+  struct stat status{};
   if (file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode)) {
     const Result<std::string> text = ReadAll(file.get(), kMaxPasswd, "/etc/passwd");
     std::string_view rest = text ? std::string_view{*text} : std::string_view{};

@@ -1,12 +1,13 @@
 // What is known of a container: its state on disk, and a look at its process.
 
+#include "runtime/container/query.h"
+
 #include <dirent.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "runtime/container/container.h"
-#include "runtime/container/query.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
 
@@ -109,9 +110,8 @@ Result<std::vector<Snapshot>> List(const Settings& settings) {
       settings.warn("list " + std::string{entry->d_name} + ": " + snapshot.error().message);
     }
   }
-  std::sort(containers.begin(), containers.end(), [](const Snapshot& a, const Snapshot& b) {
-    return a.state.id < b.state.id;
-  });
+  std::sort(containers.begin(), containers.end(),
+            [](const Snapshot& a, const Snapshot& b) { return a.state.id < b.state.id; });
   return containers;
 }
 

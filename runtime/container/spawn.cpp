@@ -20,8 +20,8 @@
 namespace nucleus::container {
 namespace {
 
-// These two are entered by the child itself, when it can: the cgroup namespace's root is the cgroup of the moment, and a
-// time namespace wants its offsets first.
+// These two are entered by the child itself, when it can: the cgroup namespace's root is the cgroup of the moment, and
+// a time namespace wants its offsets first.
 constexpr std::uint64_t kEnteredLater = CLONE_NEWCGROUP | CLONE_NEWTIME;
 
 // A joined pid namespace takes effect for children: the runtime steps in for the moment of the clone and out again.
@@ -62,8 +62,8 @@ Result<Spawned> SpawnDirectly(const plan::Namespaces& namespaces, std::vector<Fd
     }
   }
   Spawned result;
-  const pid_t pid = TRY(sys::Clone3(
-      {.flags = namespaces.create & ~kEnteredLater, .cgroup_fd = cgroup_fd, .pidfd = &result.pidfd}));
+  const pid_t pid =
+      TRY(sys::Clone3({.flags = namespaces.create & ~kEnteredLater, .cgroup_fd = cgroup_fd, .pidfd = &result.pidfd}));
   if (pid == 0) {
     if (visit) {
       visit->Forget();
@@ -147,9 +147,8 @@ Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces) {
     Fd fd = TRY(sys::Open(join.path, O_RDONLY));
     const int type = ::ioctl(fd.get(), NS_GET_NSTYPE);
     if (type != join.type) {
-      return std::unexpected(Failure("linux.namespaces: " + join.path + " is not a " +
-                                         plan::NamespaceFile(join.type) + " namespace",
-                                     EINVAL));
+      return std::unexpected(Failure(
+          "linux.namespaces: " + join.path + " is not a " + plan::NamespaceFile(join.type) + " namespace", EINVAL));
     }
     joins.push_back(std::move(fd));
   }

@@ -13,14 +13,13 @@
 namespace nucleus::container {
 namespace {
 
-// The init says kRuntimeHooks before its startContainer hooks and kReady right before execve; then its end of the socket
-// is closed by execve itself, or carries the error. `in_hooks` tells whether a failure was theirs.
+// The init says kRuntimeHooks before its startContainer hooks and kReady right before execve; then its end of the
+// socket is closed by execve itself, or carries the error. `in_hooks` tells whether a failure was theirs.
 Result<> ReleaseInit(const StateDir& directory, bool& in_hooks) {
   FAULT_POINT("start.connect");
   const Fd socket =
-      TRY_IN("cannot start the container", sys::ConnectUnix("/proc/self/fd/" + std::to_string(directory.fd()) + "/" +
-                                                                kStartSocket,
-                                                            SOCK_SEQPACKET));
+      TRY_IN("cannot start the container",
+             sys::ConnectUnix("/proc/self/fd/" + std::to_string(directory.fd()) + "/" + kStartSocket, SOCK_SEQPACKET));
   TRY(Send(socket.get(), Tag::kGo));
   bool executing = false;
   for (;;) {
@@ -60,7 +59,8 @@ Result<> Start(const Settings& settings, const std::string& id) {
   }
   bool in_hooks = false;
   if (Result<> released = ReleaseInit(opened.directory, in_hooks); !released) {
-    // A failed hook ends the container (config.md, lifecycle step 8); after a failed execve what is left is for `delete`.
+    // A failed hook ends the container (config.md, lifecycle step 8); after a failed execve what is left is for
+    // `delete`.
     if (in_hooks) {
       (void)TearDown(settings, opened);
     }

@@ -152,9 +152,9 @@ void StateDir::RememberSpec(std::shared_ptr<const oci::Spec> spec) const {
 }
 
 Result<> StateDir::Remove() {
-  static constexpr std::array<const char*, 8> kFiles = {
-      kStateFile, kConfigFile, kStartSocket, kFilterFile, ".state.json.new", ".config.json.new", ".seccomp.bpf.new",
-      "notify.sock"};
+  static constexpr std::array<const char*, 8> kFiles = {kStateFile,         kConfigFile,       kStartSocket,
+                                                        kFilterFile,        ".state.json.new", ".config.json.new",
+                                                        ".seccomp.bpf.new", "notify.sock"};
   for (const char* file : kFiles) {
     if (::unlinkat(fd_.get(), file, 0) != 0 && errno != ENOENT) {
       return std::unexpected(SysError("unlink", path_ + "/" + file));

@@ -43,8 +43,8 @@ Result<> TearDown(const Settings& settings, Opened& opened) {
   const Result<std::shared_ptr<const oci::Spec>> spec = opened.directory.ReadSpec();
   if (spec) {
     opened.state.pid = 0;
-    for (const Error& error : RunHooksToTheEnd("poststop", (*spec)->hooks.poststop,
-                                               oci::FormatOciState(opened.state, "stopped"))) {
+    for (const Error& error :
+         RunHooksToTheEnd("poststop", (*spec)->hooks.poststop, oci::FormatOciState(opened.state, "stopped"))) {
       settings.warn(error.message);
     }
   } else if (spec.error().code != ENOENT) {

@@ -11,20 +11,20 @@ namespace nucleus::plan {
 namespace {
 
 enum class Kind {
-  kNothing,      // accepted, needs no call: defaults, and flags that the mount API has no word for
-  kSet,          // value: MOUNT_ATTR_*
-  kClear,        //
-  kAtime,        // value: the access-time mode, one of three that exclude each other
+  kNothing,  // accepted, needs no call: defaults, and flags that the mount API has no word for
+  kSet,      // value: MOUNT_ATTR_*
+  kClear,    //
+  kAtime,    // value: the access-time mode, one of three that exclude each other
   kRecursiveSet,
   kRecursiveClear,
   kRecursiveAtime,
   kPropagation,
   kRecursivePropagation,
-  kSuperblock,   // value: group of flags that exclude each other
+  kSuperblock,  // value: group of flags that exclude each other
   kBind,
   kRecursiveBind,
   kRemount,
-  kReadOnly,     // ro and rw are said of the mount and of the superblock
+  kReadOnly,  // ro and rw are said of the mount and of the superblock
   kTmpcopyup,
   kIdmap,
   kRecursiveIdmap,
@@ -102,14 +102,11 @@ constexpr auto kTable = std::to_array<Row>({
     {"tmpcopyup", Kind::kTmpcopyup},
     {"unbindable", Kind::kPropagation, MS_UNBINDABLE},
 });
-static_assert(std::is_sorted(kTable.begin(), kTable.end(), [](const Row& a, const Row& b) {
-  return a.name < b.name;
-}));
+static_assert(std::is_sorted(kTable.begin(), kTable.end(), [](const Row& a, const Row& b) { return a.name < b.name; }));
 
 const Row* FindRow(std::string_view name) {
-  const auto* row = std::lower_bound(kTable.begin(), kTable.end(), name, [](const Row& a, std::string_view b) {
-    return a.name < b;
-  });
+  const auto* row =
+      std::lower_bound(kTable.begin(), kTable.end(), name, [](const Row& a, std::string_view b) { return a.name < b; });
   return row != kTable.end() && row->name == name ? row : nullptr;
 }
 

@@ -72,9 +72,8 @@ Namespaces PlanNamespaces(const oci::Linux& container) {
     }
   }
   // A user namespace comes first: joining the others asks for the privileges that it gives.
-  std::stable_partition(result.join.begin(), result.join.end(), [](const NamespaceJoin& join) {
-    return join.type == CLONE_NEWUSER;
-  });
+  std::stable_partition(result.join.begin(), result.join.end(),
+                        [](const NamespaceJoin& join) { return join.type == CLONE_NEWUSER; });
   return result;
 }
 
@@ -88,8 +87,7 @@ Result<> CheckMappings(const oci::Linux& container, const Namespaces& namespaces
       return std::unexpected(Failure("linux.gidMappings: needed for a new user namespace"));
     }
   } else if (mappings && !namespaces.Joins(CLONE_NEWUSER)) {
-    return std::unexpected(
-        Failure("linux.uidMappings: id mappings need a user namespace in linux.namespaces"));
+    return std::unexpected(Failure("linux.uidMappings: id mappings need a user namespace in linux.namespaces"));
   }
   return {};
 }
@@ -143,8 +141,7 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
   if (parsed.tmpcopyup && mount.type != "tmpfs") {
     return std::unexpected(Failure(where + ".options: tmpcopyup is for a tmpfs"));
   }
-  return FilesystemMount{
-      .type = mount.type, .source = mount.source, .target = target, .options = std::move(parsed)};
+  return FilesystemMount{.type = mount.type, .source = mount.source, .target = target, .options = std::move(parsed)};
 }
 
 std::vector<DeviceNode> DefaultDevices() {
@@ -160,16 +157,15 @@ void AddDevices(const std::vector<oci::Device>& devices, std::vector<DeviceNode>
     DeviceNode node{
         .type = device.type == 'u' ? 'c' : device.type,
         .path = CleanTarget(device.path),
-        .number = device.type == 'p' ? dev_t{0}
-                                     : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor)),
+        .number = device.type == 'p'
+                      ? dev_t{0}
+                      : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor)),
         .mode = device.file_mode.value_or(0666) & 07777,
         .uid = device.uid.value_or(0),
         .gid = device.gid.value_or(0),
     };
     // A listed device replaces the default of the same path.
-    std::erase_if(nodes, [&node](const DeviceNode& other) {
-      return other.path == node.path;
-    });
+    std::erase_if(nodes, [&node](const DeviceNode& other) { return other.path == node.path; });
     nodes.push_back(std::move(node));
   }
 }
@@ -220,8 +216,8 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
 
   if (!namespaces.Has(CLONE_NEWNS)) {
     // Mounting in the namespace of the host would leave the mounts behind and show them to everybody.
-    const bool touches = !rootfs.mounts.empty() || rootfs.readonly || !rootfs.masked_paths.empty() ||
-                         !rootfs.readonly_paths.empty();
+    const bool touches =
+        !rootfs.mounts.empty() || rootfs.readonly || !rootfs.masked_paths.empty() || !rootfs.readonly_paths.empty();
     if (touches) {
       return std::unexpected(Failure(
           "linux.namespaces: a mount namespace is needed for mounts, root.readonly, maskedPaths and readonlyPaths"));
@@ -240,8 +236,7 @@ Result<> CheckSysctls(const oci::StringMap& sysctls, const Namespaces& namespace
       return std::unexpected(Failure(where + "is not in a separate kernel namespace"));
     }
     if (!namespaces.Has(needed)) {
-      return std::unexpected(
-          Failure(where + "needs a " + NamespaceFile(needed) + " namespace in linux.namespaces"));
+      return std::unexpected(Failure(where + "needs a " + NamespaceFile(needed) + " namespace in linux.namespaces"));
     }
     if (key == "kernel.hostname" && hostname_set) {
       return std::unexpected(Failure(where + "conflicts with hostname"));
@@ -253,9 +248,7 @@ Result<> CheckSysctls(const oci::StringMap& sysctls, const Namespaces& namespace
 }  // namespace
 
 bool Namespaces::Joins(int type) const {
-  return std::any_of(join.begin(), join.end(), [type](const NamespaceJoin& entry) {
-    return entry.type == type;
-  });
+  return std::any_of(join.begin(), join.end(), [type](const NamespaceJoin& entry) { return entry.type == type; });
 }
 
 int NamespaceFlag(oci::NamespaceType type) {
@@ -276,8 +269,8 @@ const char* NamespaceFile(int flag) {
   return "";
 }
 
-Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container,
-                                             const Host& host, std::vector<std::string>& warnings) {
+Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container, const Host& host,
+                                             std::vector<std::string>& warnings) {
   if (!process.apparmor_profile.empty()) {
     return Unsupported("process.apparmorProfile");
   }

@@ -130,8 +130,8 @@ struct Plan {
 Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host& host);
 
 // The process part alone, for `exec` into a container that `spec` describes.
-Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container,
-                                             const Host& host, std::vector<std::string>& warnings);
+Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container, const Host& host,
+                                             std::vector<std::string>& warnings);
 
 // CLONE_NEW* of a namespace type, and the name that /proc/PID/ns has for it.
 int NamespaceFlag(oci::NamespaceType type);

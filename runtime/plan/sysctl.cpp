@@ -9,9 +9,9 @@
 namespace nucleus::plan {
 
 int SysctlNamespace(std::string_view key) {
-  static constexpr auto kIpc = std::to_array<std::string_view>({
-      "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.msg_next_id", "kernel.sem", "kernel.sem_next_id",
-      "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_next_id", "kernel.shm_rmid_forced"});
+  static constexpr auto kIpc = std::to_array<std::string_view>(
+      {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.msg_next_id", "kernel.sem", "kernel.sem_next_id",
+       "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_next_id", "kernel.shm_rmid_forced"});
   std::string dotted{key};
   // The first separator tells the spelling: with '/' as separator a '.' is part of a name (an interface "eth0.1").
   const std::size_t first = dotted.find_first_of("./");

@@ -17,7 +17,7 @@ namespace {
 
 Result<Fd> OpenMaster(const Resolver& resolver) {
   Fd master = TRY(resolver.Open("/dev/pts/ptmx", O_RDWR | O_NOCTTY));
-  struct statfs filesystem {};
+  struct statfs filesystem{};
   const struct stat status = TRY(sys::Fstat(master.get(), "/dev/pts/ptmx"));
   if (::fstatfs(master.get(), &filesystem) != 0 || filesystem.f_type != DEVPTS_SUPER_MAGIC ||
       !S_ISCHR(status.st_mode) || status.st_rdev != makedev(5, 2)) {

@@ -31,8 +31,8 @@ Result<> CopyAttributes(int from, int to, const std::string& name) {
 }
 
 Result<> CopyFile(int from_dir, int to_dir, const char* entry, const std::string& name) {
-  const Fd from = TRY(sys::OpenAt2(from_dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
-                                   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+  const Fd from =
+      TRY(sys::OpenAt2(from_dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
   const Fd to{::openat(to_dir, entry, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
   if (!to) {
     return std::unexpected(SysError("create", name));
@@ -52,7 +52,7 @@ Result<> CopyFile(int from_dir, int to_dir, const char* entry, const std::string
 Result<> CopyTree(int from, int to, const std::string& name, int depth);
 
 Result<> CopyEntry(int from, int to, const char* entry, const std::string& name, int depth) {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(from, entry, &status, AT_SYMLINK_NOFOLLOW) != 0) {
     return std::unexpected(SysError("stat", name));
   }

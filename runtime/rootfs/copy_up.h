@@ -7,8 +7,8 @@
 
 namespace nucleus::rootfs {
 
-// Copies the directory tree `from` (O_PATH) into the directory `to` (the root of a detached mount): directories, regular
-// files, symbolic links, devices, fifos; modes, owners, times. Links are copied, never followed.
+// Copies the directory tree `from` (O_PATH) into the directory `to` (the root of a detached mount): directories,
+// regular files, symbolic links, devices, fifos; modes, owners, times. Links are copied, never followed.
 Result<> CopyUp(int from, int to, const std::string& name);
 
 }  // namespace nucleus::rootfs

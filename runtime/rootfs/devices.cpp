@@ -29,12 +29,12 @@ Result<Fd> OpenDev(const Resolver& resolver) {
 }
 
 Result<> CheckExisting(const Resolver::Entry& entry, const plan::DeviceNode& device) {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(entry.parent.get(), entry.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     return std::unexpected(SysError("stat", device.path));
   }
-  const bool same = (status.st_mode & S_IFMT) == TypeBits(device.type) &&
-                    (device.type == 'p' || status.st_rdev == device.number);
+  const bool same =
+      (status.st_mode & S_IFMT) == TypeBits(device.type) && (device.type == 'p' || status.st_rdev == device.number);
   if (!same) {
     return std::unexpected(Failure("create device " + device.path + ": a different file exists there", EEXIST));
   }
@@ -71,7 +71,7 @@ Result<> BindNode(const Resolver& resolver, const plan::DeviceNode& device, int 
     if (errno != EEXIST) {
       return std::unexpected(SysError("create", device.path));
     }
-    struct stat status {};
+    struct stat status{};
     const bool node = ::fstatat(entry.parent.get(), entry.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                       !S_ISREG(status.st_mode);
     if (node) {
@@ -93,7 +93,7 @@ Result<> Link(int dev, const char* target, const char* name) {
 // "If the source exists after mounts": /proc/self/fd does exactly when a procfs is mounted at /proc.
 bool HasProc(const Resolver& resolver) {
   const Result<Fd> proc = resolver.OpenNoSymlinks("/proc", O_PATH | O_DIRECTORY);
-  struct statfs status {};
+  struct statfs status{};
   return proc && ::fstatfs(proc->get(), &status) == 0 && status.f_type == kProcMagic;
 }
 
@@ -109,7 +109,7 @@ Result<> MakeLinks(const Resolver& resolver) {
     }
   }
   // Always the container's own terminals: a node that the image brought is replaced.
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(dev.get(), "ptmx", &status, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(status.st_mode)) {
     if (::unlinkat(dev.get(), "ptmx", 0) != 0) {
       return std::unexpected(SysError("unlink", "/dev/ptmx"));

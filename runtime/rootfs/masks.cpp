@@ -21,7 +21,8 @@ class EmptyDirectory {
       TRY(sys::FsConfigString(fs.get(), "size", "0"));
       TRY(sys::FsConfigFlag(fs.get(), "ro"));
       TRY(sys::FsConfigCreate(fs.get()));
-      mount_ = TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+      mount_ =
+          TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
       return sys::CloneTree(mount_.get(), "", false, "masking tmpfs");
     }
     return sys::CloneTree(mount_.get(), "", false, "masking tmpfs");
@@ -50,9 +51,9 @@ Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles) {
     }
     const struct stat status = TRY(sys::Fstat(target->get(), path));
     // The host's /dev/null, held since before the rootfs was touched: what the image calls /dev/null does not matter.
-    const Fd cover = TRY_IN("mask " + path, S_ISDIR(status.st_mode)
-                                                ? empty.Copy()
-                                                : sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
+    const Fd cover =
+        TRY_IN("mask " + path,
+               S_ISDIR(status.st_mode) ? empty.Copy() : sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
     TRY_IN("mask " + path, sys::MoveMount(cover.get(), target->get(), path));
   }
   return {};

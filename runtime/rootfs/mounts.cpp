@@ -1,4 +1,5 @@
-// mounts[], in order, each through descriptors: made detached, flags set, then attached on a target that was resolved once.
+// mounts[], in order, each through descriptors: made detached, flags set, then attached on a target that was resolved
+// once.
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -64,8 +64,7 @@ Result<Fd> Resolver::Make(const std::string& path, bool directory, int depth) co
   }
   // What is opened is the entry itself, below the very directory in which it was made: an entry that was exchanged
   // meanwhile can be another of this directory, never a way out.
-  Fd entry = TRY(
-      sys::OpenAt2(parent.get(), name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS));
+  Fd entry = TRY(sys::OpenAt2(parent.get(), name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS));
   const struct stat status = TRY(sys::Fstat(entry.get(), path));
   if (!S_ISLNK(status.st_mode)) {
     if (directory && !S_ISDIR(status.st_mode)) {

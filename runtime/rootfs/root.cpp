@@ -48,7 +48,8 @@ Result<std::string> MountPointOf(int fd) {
   return std::unexpected(Failure("mount " + id + " is not in /proc/self/mountinfo", ENOENT));
 }
 
-// With the host's mounts left shared, the root's own mount would show up on the host, and pivot_root refuses a shared parent.
+// With the host's mounts left shared, the root's own mount would show up on the host, and pivot_root refuses a shared
+// parent.
 Result<> MakeParentPrivate(int directory) {
   const std::string point = TRY(MountPointOf(directory));
   const Fd mount = TRY(sys::Open(point, O_PATH));
@@ -99,7 +100,8 @@ Result<> EnterRoot(const plan::Rootfs& plan, const Handles& handles) {
       return std::unexpected(SysError("umount", "the old root"));
     }
   } else {
-    // For a root on a ramfs, where pivot_root is not to be had: the root is moved over "/" and the rest is out of reach by chroot.
+    // For a root on a ramfs, where pivot_root is not to be had: the root is moved over "/" and the rest is out of reach
+    // by chroot.
     if (::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0) {
       return std::unexpected(SysError("move the root mount of", plan.path));
     }

@@ -17,8 +17,8 @@ namespace nucleus::rootfs {
 
 // Descriptors that are opened before anything of the rootfs is touched, so that nothing in it can pass for them.
 struct Handles {
-  Fd root;       // the container's root mount, O_PATH
-  Fd null;       // the host's /dev/null, verified
+  Fd root;  // the container's root mount, O_PATH
+  Fd null;  // the host's /dev/null, verified
   // Host nodes to bind where mknod is not to be had; parallel to Rootfs::devices.
   std::vector<Fd> device_sources;
 };

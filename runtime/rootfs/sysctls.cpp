@@ -32,7 +32,8 @@ Result<> WriteSysctls(const oci::StringMap& sysctls) {
   }
   const Fd fs = TRY(sys::FsOpen("proc"));
   TRY_IN("private procfs", sys::FsConfigCreate(fs.get()));
-  const Fd proc = TRY_IN("private procfs", sys::FsMount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  const Fd proc =
+      TRY_IN("private procfs", sys::FsMount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   for (const auto& [key, value] : sysctls) {
     const std::string where = "linux.sysctl[\"" + key + "\"]";
     const Fd file = TRY_IN(where, sys::OpenAt2(proc.get(), FileOf(key), O_WRONLY,

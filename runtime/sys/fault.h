@@ -1,5 +1,5 @@
-// The fault switch of debug builds: NUCLEUS_FAULT=STAGE makes that stage fail with EIO as if the kernel had refused, and
-// the tests walk all stages to see that nothing is left behind. In release builds the macro is nothing.
+// The fault switch of debug builds: NUCLEUS_FAULT=STAGE makes that stage fail with EIO as if the kernel had refused,
+// and the tests walk all stages to see that nothing is left behind. In release builds the macro is nothing.
 #pragma once
 
 #include <array>
@@ -11,13 +11,41 @@ namespace nucleus::sys {
 
 // Every stage that can be made to fail, in the order of a container's life.
 inline constexpr std::array<std::string_view, 34> kFaultStages = {
-    "create.state-dir", "create.config-copy", "create.cgroup-make", "create.cgroup-limits", "create.start-socket",
-    "create.clone", "create.id-maps", "create.cgroup-attach", "create.seccomp-compile", "create.runtime-hooks",
-    "create.console-send", "create.save-state", "create.pid-file",
-    "child.namespaces", "child.root", "child.mounts", "child.devices", "child.cgroup-namespace", "child.container-hooks",
-    "child.pivot", "child.console", "child.sysctl", "child.hostname", "child.masks", "child.readonly", "child.cwd",
-    "child.confine", "child.lookup",
-    "start.connect", "start.save-state", "child.start-hooks", "child.finish", "child.exec", "exec.attach"};
+    "create.state-dir",
+    "create.config-copy",
+    "create.cgroup-make",
+    "create.cgroup-limits",
+    "create.start-socket",
+    "create.clone",
+    "create.id-maps",
+    "create.cgroup-attach",
+    "create.seccomp-compile",
+    "create.runtime-hooks",
+    "create.console-send",
+    "create.save-state",
+    "create.pid-file",
+    "child.namespaces",
+    "child.root",
+    "child.mounts",
+    "child.devices",
+    "child.cgroup-namespace",
+    "child.container-hooks",
+    "child.pivot",
+    "child.console",
+    "child.sysctl",
+    "child.hostname",
+    "child.masks",
+    "child.readonly",
+    "child.cwd",
+    "child.confine",
+    "child.lookup",
+    "start.connect",
+    "start.save-state",
+    "child.start-hooks",
+    "child.finish",
+    "child.exec",
+    "exec.attach",
+};
 
 // EIO when `stage` is the one that NUCLEUS_FAULT names. `stage` must stand in kFaultStages.
 Result<> InjectedFault(std::string_view stage);
@@ -28,11 +56,11 @@ void ListFaultsIfAsked();
 }  // namespace nucleus::sys
 
 #ifdef NUCLEUS_FAULTS
-#define FAULT_POINT(stage)                                          \
-  do {                                                              \
+#define FAULT_POINT(stage)                                             \
+  do {                                                                 \
     if (auto fault_ = ::nucleus::sys::InjectedFault(stage); !fault_) { \
-      return std::unexpected(std::move(fault_).error());            \
-    }                                                               \
+      return std::unexpected(std::move(fault_).error());               \
+    }                                                                  \
   } while (false)
 #else
 #define FAULT_POINT(stage) \

@@ -8,9 +8,7 @@
 namespace nucleus::sys {
 
 Result<ProcessStat> ParseProcessStat(std::string_view text) {
-  const auto malformed = [] {
-    return std::unexpected(Failure("malformed process status", EINVAL));
-  };
+  const auto malformed = [] { return std::unexpected(Failure("malformed process status", EINVAL)); };
   // The command name, in parentheses, may itself hold parentheses and blanks: count from the last one.
   const std::size_t end = text.rfind(')');
   if (end == std::string_view::npos || end + 3 >= text.size()) {

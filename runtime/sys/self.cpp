@@ -46,7 +46,7 @@ Result<bool> IsProtected(int exe) {
   if (seals >= 0 && (seals & kSeals) == kSeals) {
     return true;
   }
-  struct statvfs status {};
+  struct statvfs status{};
   if (::fstatvfs(exe, &status) != 0) {
     return std::unexpected(SysError("statfs", "/proc/self/exe"));
   }
@@ -78,8 +78,8 @@ Result<> ProtectSelf(char** argv) {
   if (!safe) {
     safe = TRY_IN("cannot protect the runtime's binary", SealedCopy(image));
   }
-  // O_CLOEXEC closes the descriptor in execveat: the mount is dissolved before the new image runs its first instruction,
-  // and a dissolved mount belongs to no namespace in which its flags could be changed.
+  // O_CLOEXEC closes the descriptor in execveat: the mount is dissolved before the new image runs its first
+  // instruction, and a dissolved mount belongs to no namespace in which its flags could be changed.
   ::execveat(safe->get(), "", argv, environ, AT_EMPTY_PATH);
   return std::unexpected(SysError("exec", "the runtime's protected image"));
 }

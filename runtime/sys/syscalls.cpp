@@ -49,7 +49,7 @@ Result<Fd> Open(const std::string& path, int flags, mode_t mode) {
 }
 
 Result<struct stat> Fstat(int fd, const std::string& name) {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(fd, "", &status, AT_EMPTY_PATH) != 0) {
     return std::unexpected(SysError("stat", name));
   }
@@ -162,9 +162,9 @@ Result<Fd> FsMount(int fs, std::uint64_t attributes) {
   return mount;
 }
 
-Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, std::uint64_t propagation, bool recursive,
-                            const std::string& name) {
-  struct mount_attr attributes {};
+Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, std::uint64_t propagation,
+                            bool recursive, const std::string& name) {
+  struct mount_attr attributes{};
   attributes.attr_set = set;
   attributes.attr_clr = clear;
   attributes.propagation = propagation;

@@ -19,7 +19,8 @@ namespace nucleus::sys {
 
 // ---- paths
 
-// openat2(2) with O_CLOEXEC. `resolve` is RESOLVE_*. Retries EAGAIN (a rename raced with the walk) a bounded number of times.
+// openat2(2) with O_CLOEXEC. `resolve` is RESOLVE_*. Retries EAGAIN (a rename raced with the walk) a bounded number of
+// times.
 Result<Fd> OpenAt2(int dirfd, const std::string& path, std::uint64_t flags, std::uint64_t resolve, mode_t mode = 0);
 // open(2) with O_CLOEXEC | O_NOCTTY, for paths of the host.
 Result<Fd> Open(const std::string& path, int flags, mode_t mode = 0);
@@ -41,8 +42,8 @@ Result<Fd> FsMount(int fs, std::uint64_t attributes);
 // What the filesystem had to say in its log, "" for nothing; one line.
 std::string FsLog(int fs);
 // MOUNT_ATTR_* to set and clear, MS_PRIVATE... as propagation (0: leave); on the mount that `mount` is the root of.
-Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, std::uint64_t propagation, bool recursive,
-                            const std::string& name);
+Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, std::uint64_t propagation,
+                            bool recursive, const std::string& name);
 // Attaches the detached `mount` on the directory or file that `target` refers to.
 Result<> MoveMount(int mount, int target, const std::string& name);
 

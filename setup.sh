@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that are missing, and nothing else:
+#   ./setup.sh [build] [test] [bench]
+# Nothing missing is the usual case: then it asks dpkg once and changes nothing. Without arguments: build.
+set -euo pipefail
+
+declare -A packages=(
+  # To compile nucleus and to run quickstart.sh. The libraries are linked statically, but for libc.
+  [build]="g++ cmake ninja-build pkg-config git libyajl-dev libseccomp-dev libcap-dev libcli11-dev busybox-static"
+  # To run test.sh: unit tests, the second compiler and its checks, and the callers that drive a runtime.
+  [test]="libboost-test-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev ccache dpkg-dev
+          file podman conmon containerd runc uidmap strace jq iproute2 procps python3 util-linux"
+  # To compare with another runtime.
+  [bench]="hyperfine runc busybox-static python3"
+)
+
+wanted=()
+for group in "${@:-build}"; do
+  if [[ ! -v packages[$group] ]]; then
+    echo "setup.sh: unknown group '$group' (build, test, bench)" >&2
+    exit 2
+  fi
+  # shellcheck disable=SC2206  # one word, one package
+  wanted+=(${packages[$group]})
+done
+
+# One query for all. It exits non-zero when a name is unknown to it: such a package is missing too.
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' "${wanted[@]}" 2>/dev/null || true)
+missing=()
+for package in "${wanted[@]}"; do
+  grep -q "^$package ii" <<<"$installed" || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+if ((EUID != 0)); then
+  echo "setup.sh: missing packages, and only root can install them: ${missing[*]}" >&2
+  exit 1
+fi
+echo "setup.sh: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# Starting the daemons of what is installed is not ours to do: the tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

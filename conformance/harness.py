@@ -26,6 +26,13 @@ TIMEOUT = 60  # seconds that any one command may take before the test fails: han
 
 _counter = itertools.count()
 
+# In the order of their numbers.
+CAPABILITIES = [f"CAP_{name}" for name in (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE").split()]
+
 DEFAULT_CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 
 # The container of `runc spec`, without a terminal and with a network namespace of its own.
@@ -126,6 +133,10 @@ def cgroup_directories(name):
 def mounts_below(path):
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return [line for line in file if line.split()[4].startswith(str(path))]
+
+
+def capability_names(mask):
+    return {name for number, name in enumerate(CAPABILITIES) if mask >> number & 1}
 
 
 def is_alive(pid):
@@ -242,6 +253,27 @@ class Case(unittest.TestCase):
 
     def wait_stopped(self, id=None):
         wait_until(lambda: self.status(id) == "stopped", "container stopped")
+
+    # ---- the probe: facts from inside (see probe.cpp)
+
+    def probe(self, *args):
+        """Runs the container with the probe as its process; what it told."""
+        self.process["args"] = ["/bin/probe", *map(str, args)]
+        return json.loads(self.output())
+
+    def exec_probe(self, *args, flags=()):
+        result = self.exec("/bin/probe", *args, flags=flags)
+        self.assertOk(result)
+        return json.loads(result.out)
+
+    def hold(self, *flags):
+        """Creates and starts a container whose process is the probe, and stays; the facts of that process."""
+        self.process["args"] = ["/bin/probe", "facts", "--to", "/tmp/facts.json", "--hold"]
+        self.assertOk(self.create(*flags))
+        self.assertOk(self.start())
+        file = self.rootfs / "tmp/facts.json"
+        wait_until(lambda: file.exists() and file.read_text().endswith("}\n"), "facts of the container's process")
+        return json.loads(file.read_text())
 
     # ---- assertions
 

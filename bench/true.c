@@ -27,12 +27,12 @@ static long Call(long number, long argument) {
 }
 
 __attribute__((noreturn, used)) static void Main(const long* stack) {
-  const long arguments = stack[0];
-  while (arguments > 1) {
+  const long arguments = stack[0] - 1;
+  while (arguments == 1) {
     (void)Call(SYS_ppoll, 0);  // for ever: no descriptors, no timeout; a signal ends it
   }
   for (;;) {
-    (void)Call(SYS_exit_group, 0);
+    (void)Call(SYS_exit_group, arguments);
   }
 }
 

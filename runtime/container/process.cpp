@@ -57,6 +57,8 @@ std::string_view Variable(const std::vector<std::string>& env, std::string_view 
   return {};
 }
 
+}  // namespace
+
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
   pointers.reserve(strings.size() + 1);
@@ -78,8 +80,6 @@ void ResetSignals() {
     }
   }
 }
-
-}  // namespace
 
 Result<> ConnectStreams(std::optional<rootfs::Console> console, int channel, uid_t uid) {
   if (!console) {

@@ -15,6 +15,12 @@
 
 namespace nucleus::container {
 
+// A null-terminated array of the strings, as execve(2) takes it; valid as long as `strings`.
+std::vector<char*> Pointers(const std::vector<std::string>& strings);
+
+// No signal blocked or ignored: the state of the runtime's caller must not reach what is executed.
+void ResetSignals();
+
 // Makes `console`'s slave the standard streams and the controlling terminal (its master goes to `channel`); without a
 // console gives the inherited streams to the user, as far as they are the runtime's to give.
 Result<> ConnectStreams(std::optional<rootfs::Console> console, int channel, uid_t uid);

@@ -176,6 +176,7 @@ Result<> RefuseUnsupported(const Annotations& annotations) {
 
 std::vector<std::string> KnownAnnotations() {
   std::vector<std::string> keys;
+  keys.reserve(kTable.size());
   for (const Row& row : kTable) {
     keys.emplace_back(row.key);
   }

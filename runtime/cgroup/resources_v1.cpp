@@ -15,7 +15,7 @@ class V1 {
   }
 
   template <class T>
-  Result<> Set(const char* property, const char* controller, const std::string& file, T value) {
+  Result<> Set(const char* property, const char* controller, const std::string& file, const T& value) {
     const std::string* directory = DirectoryOf(cgroups_, controller);
     if (directory == nullptr) {
       return std::unexpected(Failure(

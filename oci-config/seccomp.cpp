@@ -106,4 +106,8 @@ void Read(JsonReader& in, Seccomp& out) {
   }
 }
 
+std::vector<std::string> KnownSeccompArchitectures() {
+  return {kArchitectures.begin(), kArchitectures.end()};
+}
+
 }  // namespace nucleus::oci

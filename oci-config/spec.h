@@ -323,4 +323,7 @@ struct Spec {
   Linux linux_;  // `linux` is a macro of gcc
 };
 
+// The specification's names of seccomp architectures, all accepted: for `features`.
+std::vector<std::string> KnownSeccompArchitectures();
+
 }  // namespace nucleus::oci

@@ -1,3 +1,42 @@
-int main() {
-  return 0;
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "runtime/sys/fault.h"
+#include "shim/cli/commands.h"
+#include "shim/cli/log.h"
+
+namespace {
+
+using namespace nucleus;
+
+// A stream that the caller has closed would be given to the first file that is opened, and that file to the container.
+bool HasStandardStreams() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_RDONLY : O_RDWR) != fd) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// runc's callers know a failed exec by its status.
+int FailureStatus(const shim::CommandLine& line) {
+  constexpr int kExecFailed = 255;
+  return line.name == "exec" ? kExecFailed : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (!HasStandardStreams()) {
+    return 1;
+  }
+  sys::ListFaultsIfAsked();
+  shim::CommandLine line = shim::ParseCommandLine(argc, argv);
+  const Result<int> status = shim::RunCommandLine(line, argv);
+  if (!status) {
+    shim::Log(shim::Level::kError, status.error().message);
+    return FailureStatus(line);
+  }
+  return *status;
 }

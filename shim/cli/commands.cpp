@@ -1,0 +1,185 @@
+#include "shim/cli/commands.h"
+
+#include <fcntl.h>
+#include <regex.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "runtime/sys/self.h"
+#include "shim/cli/log.h"
+#include "shim/cli/version.h"
+
+namespace nucleus::shim {
+namespace {
+
+// Descriptors that the caller promised to pass must be there: a gap would be filled by one of the runtime's own, and that
+// would reach the container (CVE-2024-21626).
+Result<> CheckPreservedFds(int count) {
+  for (int fd = 3; fd < 3 + count; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) {
+      return std::unexpected(SysError("--preserve-fds: descriptor", std::to_string(fd)));
+    }
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> MatchingIds(const container::Settings& settings, const std::string& pattern) {
+  regex_t regex;
+  if (const int result = ::regcomp(&regex, pattern.c_str(), REG_EXTENDED | REG_NOSUB); result != 0) {
+    char words[128];
+    ::regerror(result, &regex, words, sizeof words);
+    return std::unexpected(Failure("invalid regular expression \"" + pattern + "\": " + words, EINVAL));
+  }
+  Result<std::vector<container::Snapshot>> all = container::List(settings);
+  std::vector<std::string> ids;
+  if (all) {
+    for (const container::Snapshot& snapshot : *all) {
+      if (::regexec(&regex, snapshot.state.id.c_str(), 0, nullptr, 0) == 0) {
+        ids.push_back(snapshot.state.id);
+      }
+    }
+  }
+  ::regfree(&regex);
+  if (!all) {
+    return std::unexpected(all.error());
+  }
+  return ids;
+}
+
+// All of them are tried; the first error is the command's.
+template <class Act>
+Result<int> ForEachMatch(const container::Settings& settings, const std::string& pattern, Act act) {
+  Result<int> outcome = 0;
+  for (const std::string& id : TRY(MatchingIds(settings, pattern))) {
+    Result<> done = act(id);
+    if (!done && outcome) {
+      outcome = std::unexpected(Context(id, done.error()));
+    }
+  }
+  return outcome;
+}
+
+// The default root of an ordinary user lies in a directory that is cleaned of old files; the sticky bit keeps it.
+void KeepRuntimeDir(const GlobalOptions& global) {
+  if (global.default_rootless_root) {
+    constexpr mode_t kSticky = 01700;
+    if (::mkdir(global.root.c_str(), 0700) == 0 || errno == EEXIST) {
+      (void)::chmod(global.root.c_str(), kSticky);
+    }
+  }
+}
+
+struct Dispatch {
+  const container::Settings& settings;
+  const GlobalOptions& global;
+  char** argv;
+
+  // Before anything is done for a process that enters a container.
+  [[nodiscard]] Result<> Protect() const {
+    return sys::ProtectSelf(argv);
+  }
+
+  Result<int> operator()(const CreateCommand& command) const {
+    TRY(Protect());
+    KeepRuntimeDir(global);
+    TRY(container::Create(settings, command.options));
+    return 0;
+  }
+  Result<int> operator()(const RunCommand& command) const {
+    TRY(Protect());
+    KeepRuntimeDir(global);
+    return Run(settings, command);
+  }
+  Result<int> operator()(const ExecCommand& command) const {
+    TRY(Protect());
+    return Exec(settings, command);
+  }
+  Result<int> operator()(const StartCommand& command) const {
+    TRY(container::Start(settings, command.id));
+    return 0;
+  }
+  Result<int> operator()(const KillCommand& command) const {
+    if (command.regex) {
+      return ForEachMatch(settings, command.id, [&](const std::string& id) {
+        return container::Kill(settings, id, command.signal, command.all);
+      });
+    }
+    TRY(container::Kill(settings, command.id, command.signal, command.all));
+    return 0;
+  }
+  Result<int> operator()(const DeleteCommand& command) const {
+    if (command.regex) {
+      return ForEachMatch(settings, command.id, [&](const std::string& id) {
+        return container::Delete(settings, id, command.force);
+      });
+    }
+    TRY(container::Delete(settings, command.id, command.force));
+    return 0;
+  }
+  Result<int> operator()(const StateCommand& command) const {
+    return PrintState(settings, command);
+  }
+  Result<int> operator()(const ListCommand& command) const {
+    return PrintList(settings, command);
+  }
+  Result<int> operator()(const PsCommand& command) const {
+    return PrintProcesses(settings, command);
+  }
+  Result<int> operator()(const PauseCommand& command) const {
+    TRY(container::Pause(settings, command.id));
+    return 0;
+  }
+  Result<int> operator()(const ResumeCommand& command) const {
+    TRY(container::Resume(settings, command.id));
+    return 0;
+  }
+  Result<int> operator()(const SpecCommand& command) const {
+    return WriteSpec(command);
+  }
+  Result<int> operator()(const FeaturesCommand&) const {
+    TRY(WriteAll(STDOUT_FILENO, FeaturesText() + "\n", "stdout"));
+    return 0;
+  }
+  Result<int> operator()(const VersionCommand&) const {
+    TRY(WriteAll(STDOUT_FILENO, VersionText(), "stdout"));
+    return 0;
+  }
+  Result<int> operator()(const HelpCommand& command) const {
+    TRY(WriteAll(STDOUT_FILENO, command.text, "stdout"));
+    return 0;
+  }
+};
+
+int PreservedFds(const Command& command) {
+  if (const auto* create = std::get_if<CreateCommand>(&command)) {
+    return create->options.io.preserve_fds;
+  }
+  if (const auto* run = std::get_if<RunCommand>(&command)) {
+    return run->options.io.preserve_fds;
+  }
+  if (const auto* exec = std::get_if<ExecCommand>(&command)) {
+    return exec->options.io.preserve_fds;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<int> RunCommandLine(CommandLine& line, char** argv) {
+  // Before the log is opened, or its descriptor could pass for one of the caller's.
+  const Result<> preserved = line.command ? CheckPreservedFds(PreservedFds(*line.command)) : Result<>{};
+  TRY(OpenLog(line.global));
+  TRY(preserved);
+  if (!line.command) {
+    return std::unexpected(line.command.error());
+  }
+  const container::Settings settings{.root = line.global.root,
+                                     .cgroup_manager = line.global.cgroup_manager,
+                                     .warn = [](const std::string& message) {
+                                       Log(Level::kWarning, message);
+                                     }};
+  return std::visit(Dispatch{.settings = settings, .global = line.global, .argv = argv}, *line.command);
+}
+
+}  // namespace nucleus::shim

@@ -1,0 +1,24 @@
+// What each command does, in terms of runtime/container. Every function returns the exit status.
+#pragma once
+
+#include "base/error.h"
+#include "runtime/container/container.h"
+#include "shim/cli/command_line.h"
+
+namespace nucleus::shim {
+
+Result<int> RunCommandLine(CommandLine& line, char** argv);
+
+// run and exec (native/)
+Result<int> Run(const container::Settings& settings, const RunCommand& command);
+Result<int> Exec(const container::Settings& settings, const ExecCommand& command);
+
+// state, list, ps (print.cpp)
+Result<int> PrintState(const container::Settings& settings, const StateCommand& command);
+Result<int> PrintList(const container::Settings& settings, const ListCommand& command);
+Result<int> PrintProcesses(const container::Settings& settings, const PsCommand& command);
+
+Result<int> WriteSpec(const SpecCommand& command);  // spec.cpp
+std::string FeaturesText();                         // features.cpp
+
+}  // namespace nucleus::shim

@@ -1,0 +1,207 @@
+// state, list and ps: what is known, in the forms that runc's callers parse.
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+#include "base/fd.h"
+#include "base/json_writer.h"
+#include "shim/cli/commands.h"
+
+namespace nucleus::shim {
+namespace {
+
+void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot) {
+  const oci::State& state = snapshot.state;
+  const bool stopped = snapshot.status == container::Status::kStopped;
+  out.BeginObject();
+  out.Key("ociVersion").String(state.oci_version);
+  out.Key("id").String(state.id);
+  out.Key("pid").Int(stopped ? 0 : state.pid);
+  out.Key("status").String(container::StatusName(snapshot.status));
+  out.Key("bundle").String(state.bundle);
+  out.Key("rootfs").String(state.rootfs);
+  out.Key("created").String(state.created);
+  if (!state.annotations.empty()) {
+    out.Key("annotations").BeginObject();
+    for (const auto& [key, value] : state.annotations) {
+      out.Key(key).String(value);
+    }
+    out.EndObject();
+  }
+  out.Key("owner").String("");
+  out.EndObject();
+}
+
+std::string OwnerName(uid_t uid) {
+  const passwd* entry = ::getpwuid(uid);
+  return entry != nullptr ? entry->pw_name : "#" + std::to_string(uid);
+}
+
+// Columns as wide as their widest cell and three blanks, twelve at least: what scripts around runc expect.
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
+  constexpr std::size_t kGap = 3;
+  constexpr std::size_t kLeast = 12;
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()), kLeast);
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size() + kGap);
+    }
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      text += row[i];
+      if (i + 1 < row.size()) {
+        text.append(widths[i] - row[i].size(), ' ');
+      }
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+Result<int> Print(const std::string& text) {
+  TRY(WriteAll(STDOUT_FILENO, text, "stdout"));
+  return 0;
+}
+
+Result<std::string> OutputOfPs(const std::vector<std::string>& arguments) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return std::unexpected(SysError("pipe", ""));
+  }
+  const Fd read_end{ends[0]};
+  Fd write_end{ends[1]};
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    return std::unexpected(SysError("fork", ""));
+  }
+  if (pid == 0) {
+    std::vector<char*> argv = {const_cast<char*>("ps")};
+    for (const std::string& argument : arguments) {
+      argv.push_back(const_cast<char*>(argument.c_str()));
+    }
+    argv.push_back(nullptr);
+    ::dup2(write_end.get(), STDOUT_FILENO);
+    ::execvp("ps", argv.data());
+    ::_exit(127);
+  }
+  write_end.Reset();
+  constexpr std::size_t kMax = std::size_t{64} << 20;
+  Result<std::string> text = ReadAll(read_end.get(), kMax, "ps");
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (text && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
+    const bool missing = WIFEXITED(status) && WEXITSTATUS(status) == 127;
+    return std::unexpected(missing ? Failure("exec: \"ps\": executable file not found in $PATH", ENOENT)
+                                   : Failure("ps failed"));
+  }
+  return text;
+}
+
+// Which column of ps's heading is the pid's.
+Result<std::size_t> PidColumn(std::string_view heading) {
+  std::size_t column = 0;
+  std::size_t at = heading.find_first_not_of(' ');
+  while (at != std::string_view::npos) {
+    const std::size_t end = std::min(heading.find(' ', at), heading.size());
+    if (heading.substr(at, end - at) == "PID") {
+      return column;
+    }
+    ++column;
+    at = heading.find_first_not_of(' ', end);
+  }
+  return std::unexpected(Failure("couldn't find PID field in ps output"));
+}
+
+bool HasPid(std::string_view line, std::size_t column, const std::vector<pid_t>& pids) {
+  std::size_t at = line.find_first_not_of(' ');
+  for (std::size_t i = 0; i < column && at != std::string_view::npos; ++i) {
+    at = line.find_first_not_of(' ', std::min(line.find(' ', at), line.size()));
+  }
+  pid_t pid = 0;
+  return at != std::string_view::npos &&
+         std::from_chars(line.data() + at, line.data() + line.size(), pid).ec == std::errc{} &&
+         std::binary_search(pids.begin(), pids.end(), pid);
+}
+
+}  // namespace
+
+Result<int> PrintState(const container::Settings& settings, const StateCommand& command) {
+  JsonWriter out{2};
+  WriteSnapshot(out, TRY(container::Load(settings, command.id)));
+  return Print(out.Take());
+}
+
+Result<int> PrintList(const container::Settings& settings, const ListCommand& command) {
+  const std::vector<container::Snapshot> containers = TRY(container::List(settings));
+  if (command.quiet) {
+    std::string text;
+    for (const container::Snapshot& snapshot : containers) {
+      text += snapshot.state.id + "\n";
+    }
+    return Print(text);
+  }
+  if (command.json) {
+    JsonWriter out;
+    if (containers.empty()) {
+      return Print("null\n");
+    }
+    out.BeginArray();
+    for (const container::Snapshot& snapshot : containers) {
+      WriteSnapshot(out, snapshot);
+    }
+    out.EndArray();
+    return Print(out.Take() + "\n");
+  }
+  std::vector<std::vector<std::string>> rows = {{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
+  for (const container::Snapshot& snapshot : containers) {
+    const bool stopped = snapshot.status == container::Status::kStopped;
+    rows.push_back({snapshot.state.id, std::to_string(stopped ? 0 : snapshot.state.pid),
+                    std::string{container::StatusName(snapshot.status)}, snapshot.state.bundle, snapshot.state.created,
+                    OwnerName(snapshot.state.owner)});
+  }
+  return Print(FormatTable(rows));
+}
+
+Result<int> PrintProcesses(const container::Settings& settings, const PsCommand& command) {
+  const std::vector<pid_t> pids = TRY(container::Processes(settings, command.id));
+  if (command.json) {
+    JsonWriter out;
+    out.BeginArray();
+    for (const pid_t pid : pids) {
+      out.Int(pid);
+    }
+    out.EndArray();
+    return Print(out.Take() + "\n");
+  }
+  const std::vector<std::string> usual = {"-ef"};
+  const std::string all = TRY(OutputOfPs(command.ps_arguments.empty() ? usual : command.ps_arguments));
+  std::string text;
+  std::optional<std::size_t> column;
+  for (std::size_t begin = 0; begin < all.size();) {
+    const std::size_t end = std::min(all.find('\n', begin), all.size());
+    const std::string_view line = std::string_view{all}.substr(begin, end - begin);
+    begin = end + 1;
+    const bool heading = !column;
+    if (heading) {
+      column = TRY(PidColumn(line));
+    }
+    if (heading || HasPid(line, *column, pids)) {
+      text += line;
+      text += '\n';
+    }
+  }
+  return Print(text);
+}
+
+}  // namespace nucleus::shim

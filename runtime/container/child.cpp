@@ -175,12 +175,13 @@ Result<std::optional<rootfs::Console>> BuildRoot(ChildInput& input, Gate& gate) 
   TRY(rootfs::WriteSysctls(plan.sysctl));
   TRY(SetNames(plan));
   std::optional<rootfs::Console> console = TRY(SetUpConsole(plan, handles));
-  FAULT_POINT("child.pivot");
-  TRY(rootfs::EnterRoot(plan.rootfs, handles));
   FAULT_POINT("child.readonly");
   TRY(rootfs::MakeReadonly(plan.rootfs, handles));
   FAULT_POINT("child.masks");
   TRY(rootfs::MaskPaths(plan.rootfs, handles));
+  FAULT_POINT("child.pivot");
+  TRY(rootfs::EnterRoot(plan.rootfs, handles));
+  TRY(rootfs::FinishRoot(plan.rootfs, handles));
   return console;
 }
 

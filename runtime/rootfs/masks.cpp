@@ -10,27 +10,36 @@
 namespace nucleus::rootfs {
 namespace {
 
-// One empty, read-only tmpfs serves every masked directory.
+// One empty, read-only tmpfs serves every masked directory: made for the first, copied from there for the others (a mount
+// can be copied only while it is attached).
 class EmptyDirectory {
  public:
-  Result<Fd> Copy() {
-    if (!mount_) {
-      const Fd fs = TRY(sys::FsOpen("tmpfs"));
-      TRY(sys::FsConfigString(fs.get(), "mode", "755"));
-      TRY(sys::FsConfigString(fs.get(), "nr_inodes", "1"));
-      TRY(sys::FsConfigString(fs.get(), "size", "0"));
-      TRY(sys::FsConfigFlag(fs.get(), "ro"));
-      TRY(sys::FsConfigCreate(fs.get()));
-      mount_ =
-          TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-      return sys::CloneTree(mount_.get(), "", false, "masking tmpfs");
+  Result<> Cover(int target, const std::string& path) {
+    if (first_) {
+      const Fd copy = TRY(sys::CloneTree(first_.get(), "", false, "masking tmpfs"));
+      return sys::MoveMount(copy.get(), target, path);
     }
-    return sys::CloneTree(mount_.get(), "", false, "masking tmpfs");
+    const Fd fs = TRY(sys::FsOpen("tmpfs"));
+    TRY(sys::FsConfigString(fs.get(), "mode", "755"));
+    TRY(sys::FsConfigString(fs.get(), "nr_inodes", "1"));
+    TRY(sys::FsConfigString(fs.get(), "size", "0"));
+    TRY(sys::FsConfigFlag(fs.get(), "ro"));
+    TRY(sys::FsConfigCreate(fs.get()));
+    Fd mount = TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+    TRY(sys::MoveMount(mount.get(), target, path));
+    first_ = std::move(mount);
+    return {};
   }
 
  private:
-  Fd mount_;
+  Fd first_;
 };
+
+// The host's /dev/null, held since before the rootfs was touched: what the image calls /dev/null does not matter.
+Result<> CoverFile(const Handles& handles, int target, const std::string& path) {
+  const Fd copy = TRY(sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
+  return sys::MoveMount(copy.get(), target, path);
+}
 
 bool Absent(const Error& error) {
   return error.code == ENOENT || error.code == ENOTDIR;
@@ -50,11 +59,8 @@ Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles) {
       return std::unexpected(Context("mask " + path, target.error()));
     }
     const struct stat status = TRY(sys::Fstat(target->get(), path));
-    // The host's /dev/null, held since before the rootfs was touched: what the image calls /dev/null does not matter.
-    const Fd cover =
-        TRY_IN("mask " + path,
-               S_ISDIR(status.st_mode) ? empty.Copy() : sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
-    TRY_IN("mask " + path, sys::MoveMount(cover.get(), target->get(), path));
+    TRY_IN("mask " + path, S_ISDIR(status.st_mode) ? empty.Cover(target->get(), path)
+                                                   : CoverFile(handles, target->get(), path));
   }
   return {};
 }
@@ -73,6 +79,10 @@ Result<> MakeReadonly(const plan::Rootfs& plan, const Handles& handles) {
     TRY(sys::SetMountAttributes(tree.get(), MOUNT_ATTR_RDONLY, 0, 0, true, path));
     TRY_IN("make read-only " + path, sys::MoveMount(tree.get(), target->get(), path));
   }
+  return {};
+}
+
+Result<> FinishRoot(const plan::Rootfs& plan, const Handles& handles) {
   if (plan.readonly) {
     TRY(sys::SetMountAttributes(handles.root.get(), MOUNT_ATTR_RDONLY, 0, 0, false, "/"));
   }

@@ -42,12 +42,15 @@ struct CgroupView {
 Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const CgroupView& view, CgroupGate& gate);
 // Default and listed nodes, /dev/fd and its like, /dev/ptmx.
 Result<> MakeDevices(const plan::Rootfs& plan, const Handles& handles);
+Result<> WriteSysctls(const oci::StringMap& sysctls);
+// These two come before EnterRoot: what they copy has to be attached in this namespace, and the host's part of it is gone
+// afterwards.
+Result<> MakeReadonly(const plan::Rootfs& plan, const Handles& handles);
+Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles);
 // The container's root becomes the root of this process; the host's mounts are gone from its namespace.
 Result<> EnterRoot(const plan::Rootfs& plan, const Handles& handles);
-Result<> WriteSysctls(const oci::StringMap& sysctls);
-Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles);
-// readonlyPaths, then the root itself and its propagation.
-Result<> MakeReadonly(const plan::Rootfs& plan, const Handles& handles);
+// The root's own read-only flag and propagation (a shared root could not be entered).
+Result<> FinishRoot(const plan::Rootfs& plan, const Handles& handles);
 
 // A new terminal from the container's devpts: its slave is bound on /dev/console. Returns master and slave.
 struct Console {

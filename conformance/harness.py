@@ -130,6 +130,35 @@ def cgroup_directories(name):
     return found
 
 
+class Mount:
+    """A line of mountinfo."""
+
+    def __init__(self, line):
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        self.id, self.parent, self.root = fields[0], fields[1], fields[3]
+        self.point, self.options, self.propagation = fields[4], set(fields[5].split(",")), fields[6:]
+        self.type, self.source, super_options = after.split(" ")
+        self.super = set(super_options.strip().split(","))
+
+    def is_shared(self):
+        return any(tag.startswith("shared:") for tag in self.propagation)
+
+    def is_slave(self):
+        return any(tag.startswith("master:") for tag in self.propagation)
+
+    def is_unbindable(self):
+        return "unbindable" in self.propagation
+
+    def __repr__(self):
+        return f"{self.point} {self.type} {self.root} {sorted(self.options)} {self.propagation} {sorted(self.super)}"
+
+
+def parse_mounts(text):
+    """Mount point → what is seen there (the last one mounted)."""
+    return {mount.point: mount for mount in map(Mount, text.splitlines())}
+
+
 def mounts_below(path):
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return [line for line in file if line.split()[4].startswith(str(path))]
@@ -274,6 +303,20 @@ class Case(unittest.TestCase):
         file = self.rootfs / "tmp/facts.json"
         wait_until(lambda: file.exists() and file.read_text().endswith("}\n"), "facts of the container's process")
         return json.loads(file.read_text())
+
+    def mounts(self):
+        """Runs the container; its mount table as seen from inside."""
+        self.process["args"] = ["/bin/cat", "/proc/self/mountinfo"]
+        return parse_mounts(self.output())
+
+    def host_mount(self, name, *options, type="tmpfs", source="tmpfs"):
+        """A mount of the host in this test's own directory; it is gone before the test looks for what is left."""
+        place = self.directory / name
+        place.mkdir(parents=True, exist_ok=True)
+        flags = ["-o", ",".join(options)] if options else []
+        subprocess.run(["mount", "-t", type, *flags, source, place], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-R", "-l", place], check=False, stderr=subprocess.DEVNULL)
+        return place
 
     # ---- assertions
 

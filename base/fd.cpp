@@ -44,7 +44,7 @@ Result<std::string> ReadAll(int fd, std::size_t limit, std::string_view name) {
     if (bytes.size() > limit) {
       return std::unexpected(SysError("read", name, EFBIG));
     }
-    room = std::max(room - static_cast<std::size_t>(count), std::min(kChunk, limit + 1));
+    room = std::max(room - static_cast<std::size_t>(count), limit < kChunk ? limit + 1 : kChunk);
   }
 }
 

@@ -35,6 +35,10 @@ static void Read(JsonReader& in, MemoryResources& out) {
   in.Check(!out.limit || *out.limit >= -1, "limit", "out of range");
   in.Check(!out.reservation || *out.reservation >= -1, "reservation", "out of range");
   in.Check(!out.swap || *out.swap >= -1, "swap", "out of range");
+  // -1 written through an unsigned type, as Docker's daemon does for "not set".
+  if (out.swappiness == UINT64_MAX) {
+    out.swappiness.reset();
+  }
   in.Check(!out.swappiness || *out.swappiness <= 100, "swappiness", "must be from 0 to 100");
 }
 

@@ -7,7 +7,9 @@ target_compile_options(nucleus_options INTERFACE -Wall -Wextra -Werror -Wshadow 
 target_link_options(nucleus_options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(nucleus_options INTERFACE _FORTIFY_SOURCE=2)
-  target_compile_options(nucleus_options INTERFACE -ffunction-sections -fdata-sections)
+  target_compile_options(nucleus_options INTERFACE -ffunction-sections -fdata-sections
+                         # A false alarm of g++ 12 about `"literal" + std::string` (GCC bug 105651).
+                         $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
   target_link_options(nucleus_options INTERFACE -Wl,--gc-sections)
 endif()
 if(NUCLEUS_FAULTS)

@@ -16,7 +16,7 @@
 namespace nucleus::confine {
 namespace {
 
-Result<> JoinSessionKeyring(const std::string& name, uid_t uid) {
+Result<> JoinSessionKeyring(const std::string& name) {
   constexpr int kJoinSessionKeyring = 1;  // KEYCTL_JOIN_SESSION_KEYRING
   constexpr int kSetPermissions = 5;      // KEYCTL_SETPERM
   constexpr int kDescribe = 6;            // KEYCTL_DESCRIBE
@@ -28,10 +28,10 @@ Result<> JoinSessionKeyring(const std::string& name, uid_t uid) {
     // A kernel without keyrings has none to keep apart.
     return errno == ENOSYS ? Result<>{} : std::unexpected(SysError("join session keyring", name));
   }
-  // The user inside may search it, whoever that is: the keyring was made by the runtime's own identity.
+  // Its owner, the runtime's own identity, may search it: else `exec` would not find it by its name and make another.
   constexpr unsigned kUserSearch = 0x00080000;
   char description[512];
-  if (uid != 0 && ::syscall(SYS_keyctl, kDescribe, keyring, description, sizeof description) > 0) {
+  if (::syscall(SYS_keyctl, kDescribe, keyring, description, sizeof description) > 0) {
     unsigned permissions = 0;
     if (std::sscanf(description, "%*[^;];%*[^;];%*[^;];%x", &permissions) == 1) {
       (void)::syscall(SYS_keyctl, kSetPermissions, keyring, permissions | kUserSearch);
@@ -85,7 +85,7 @@ bool NeedsAdminForFilter(const Confinement& confinement) {
 }  // namespace
 
 Result<> Prepare(const Confinement& confinement) {
-  TRY(JoinSessionKeyring(confinement.session_keyring, confinement.uid));
+  TRY(JoinSessionKeyring(confinement.session_keyring));
   TRY(SetScheduling(confinement));
   TRY(SetRlimits(confinement.rlimits));
   ::umask(static_cast<mode_t>(confinement.umask));

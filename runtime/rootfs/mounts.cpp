@@ -69,24 +69,39 @@ Result<Fd> FilesystemTarget(const Resolver& resolver, const plan::FilesystemMoun
   return resolver.MakeDirectory(mount.target);
 }
 
-Result<> Configure(int fs, const plan::FilesystemMount& mount) {
-  if (!mount.source.empty()) {
-    TRY(sys::FsConfigString(fs, "source", mount.source));
-  }
-  for (const std::string& flag : mount.options.superblock_flags) {
+Result<> SetParameters(int fs, const plan::MountOptions& options) {
+  for (const std::string& flag : options.superblock_flags) {
     TRY(sys::FsConfigFlag(fs, flag));
   }
-  if ((mount.options.set & MOUNT_ATTR_RDONLY) != 0 && !SharesSuperblock(mount.type) && !mount.options.tmpcopyup) {
-    TRY(sys::FsConfigFlag(fs, "ro"));
-  }
-  for (const auto& parameter : mount.options.parameters) {
+  for (const auto& parameter : options.parameters) {
     if (parameter.has_value) {
       TRY(sys::FsConfigString(fs, parameter.key, parameter.value));
     } else {
       TRY(sys::FsConfigFlag(fs, parameter.key));
     }
   }
+  return {};
+}
+
+Result<> Configure(int fs, const plan::FilesystemMount& mount) {
+  if (!mount.source.empty()) {
+    TRY(sys::FsConfigString(fs, "source", mount.source));
+  }
+  if ((mount.options.set & MOUNT_ATTR_RDONLY) != 0 && !SharesSuperblock(mount.type) && !mount.options.tmpcopyup) {
+    TRY(sys::FsConfigFlag(fs, "ro"));
+  }
+  TRY(SetParameters(fs, mount.options));
   return sys::FsConfigCreate(fs);
+}
+
+// What a remount says of the filesystem itself. Nothing said: nothing touched.
+Result<> Reconfigure(int target, const plan::Remount& mount) {
+  if (mount.options.superblock_flags.empty() && mount.options.parameters.empty()) {
+    return {};
+  }
+  const Fd fs = TRY(sys::FsPick(target, mount.target));
+  TRY(SetParameters(fs.get(), mount.options));
+  return sys::FsConfigReconfigure(fs.get());
 }
 
 class Mounter {
@@ -131,6 +146,7 @@ class Mounter {
 
   Result<> operator()(const plan::Remount& mount) {
     const Fd target = TRY(resolver_.Open(mount.target, O_PATH));
+    TRY(Reconfigure(target.get(), mount));
     TRY(sys::SetMountAttributes(target.get(), mount.options.set, mount.options.clear, 0, false, mount.target));
     TRY(ApplyRecursive(target.get(), mount.options, mount.target));
     return ApplyPropagation(target.get(), mount.options, mount.target);

@@ -154,6 +154,21 @@ Result<> FsConfigCreate(int fs) {
   return {};
 }
 
+Result<Fd> FsPick(int mount, const std::string& name) {
+  Fd fs{::fspick(mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)};
+  if (!fs) {
+    return std::unexpected(SysError("fspick", name));
+  }
+  return fs;
+}
+
+Result<> FsConfigReconfigure(int fs) {
+  if (::fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0) {
+    return FsError(fs, "reconfigure");
+  }
+  return {};
+}
+
 Result<Fd> FsMount(int fs, std::uint64_t attributes) {
   Fd mount{::fsmount(fs, FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes))};
   if (!mount) {

@@ -38,6 +38,9 @@ Result<Fd> FsOpen(const std::string& type);
 Result<> FsConfigString(int fs, const std::string& key, const std::string& value);
 Result<> FsConfigFlag(int fs, const std::string& key);
 Result<> FsConfigCreate(int fs);
+// The filesystem whose mount `mount` is the root of, to be configured anew.
+Result<Fd> FsPick(int mount, const std::string& name);
+Result<> FsConfigReconfigure(int fs);
 Result<Fd> FsMount(int fs, std::uint64_t attributes);
 // What the filesystem had to say in its log, "" for nothing; one line.
 std::string FsLog(int fs);

@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "runtime/sys/fault.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/log.h"
@@ -31,6 +33,8 @@ int main(int argc, char** argv) {
   if (!HasStandardStreams()) {
     return 1;
   }
+  // A caller that ignores its children's ends hands that down; hooks and the container's process are waited for here.
+  ::signal(SIGCHLD, SIG_DFL);
   sys::ListFaultsIfAsked();
   shim::CommandLine line = shim::ParseCommandLine(argc, argv);
   const Result<int> status = shim::RunCommandLine(line, argv);

@@ -568,6 +568,7 @@ class CopyUp(Mounts):
         os.mkfifo(place / "fifo")
         place.chmod(0o1770)
         os.chown(place, 3, 4)
+        self.add_capabilities("CAP_DAC_OVERRIDE")
 
     def test_copied(self):
         self.add("/var/data", options=["tmpcopyup"])

@@ -388,6 +388,12 @@ class Scheduler(Case):
         self.process["scheduler"] = fields
         return self.probe("facts")["scheduler"]
 
+    def realtime(self):
+        """Where the kernel groups real-time tasks, the container's cgroup must be granted some time."""
+        if os.path.exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"):
+            self.linux["cgroupsPath"] = f"/{self.id}"
+            self.linux["resources"]["cpu"] = {"realtimePeriod": 1000000, "realtimeRuntime": 1000}
+
     def test_other_with_nice(self):
         got = self.scheduler(policy="SCHED_OTHER", nice=5)
         self.assertEqual((got["policy"], got["nice"]), (0, 5))
@@ -404,14 +410,17 @@ class Scheduler(Case):
         self.assertEqual(self.scheduler(policy="SCHED_IDLE")["policy"], 5)
 
     def test_fifo(self):
+        self.realtime()
         got = self.scheduler(policy="SCHED_FIFO", priority=10)
         self.assertEqual((got["policy"], got["priority"]), (1, 10))
 
     def test_round_robin(self):
+        self.realtime()
         got = self.scheduler(policy="SCHED_RR", priority=20)
         self.assertEqual((got["policy"], got["priority"]), (2, 20))
 
     def test_reset_on_fork(self):
+        self.realtime()
         got = self.scheduler(policy="SCHED_FIFO", priority=1, flags=["SCHED_FLAG_RESET_ON_FORK"])
         self.assertEqual(got["flags"] & 1, 1)
 

@@ -21,6 +21,21 @@ Result<bool> OwnsPidNamespace(const Opened& opened) {
   return false;
 }
 
+// A directory without a state that can be read: create was killed before it had made anything else, or the host went down
+// while the state was written, and everything that it named with it.
+Result<> RemoveUnreadable(const Settings& settings, const std::string& id, const Error& why) {
+  TRY(ValidateId(id));
+  Result<StateDir> directory = StateDir::Open(settings.root, id);
+  if (!directory) {
+    return directory.error().code == ENOENT ? Result<>{} : std::unexpected(directory.error());
+  }
+  if (why.code != ENOENT) {
+    settings.warn(why.message);
+  }
+  TRY(directory->Lock());
+  return directory->Remove();
+}
+
 }  // namespace
 
 Result<> Kill(const Settings& settings, const std::string& id, int signal, bool all) {
@@ -55,12 +70,10 @@ Result<> Kill(const Settings& settings, const std::string& id, int signal, bool 
 
 Result<> Delete(const Settings& settings, const std::string& id, bool force) {
   Result<Opened> opened = OpenContainer(settings, id, true);
+  if (!opened && force) {
+    return RemoveUnreadable(settings, id, opened.error());
+  }
   if (!opened) {
-    if (force && opened.error().code == ENOENT) {
-      // A directory without a state: create was killed before it had made anything else.
-      Result<StateDir> directory = StateDir::Open(settings.root, id);
-      return directory ? directory->Remove() : Result<>{};
-    }
     return std::unexpected(opened.error());
   }
   // Callers delete a container that was created and never started.

@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include "oci-config/parse.h"
+#include "runtime/confine/cpu_affinity.h"
 #include "runtime/container/channel.h"
 #include "runtime/container/child.h"
 #include "runtime/container/container.h"
@@ -307,7 +308,10 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   });
   theirs.Reset();
   FAULT_POINT("exec.attach");
+  const oci::ExecCpuAffinity affinity = process.exec_cpu_affinity.value_or(oci::ExecCpuAffinity{});
+  TRY_IN("process.execCPUAffinity.initial", confine::SetCpuAffinity(spawned.pid, affinity.initial));
   TRY(cgroup::Attach(cgroups, spawned.pid, cgroup.valid()));
+  TRY_IN("process.execCPUAffinity.final", confine::SetCpuAffinity(spawned.pid, affinity.final_));
   if (process.oom_score_adj) {
     const std::string path = "/proc/" + std::to_string(spawned.pid) + "/oom_score_adj";
     const Fd file = TRY(sys::Open(path, O_WRONLY));

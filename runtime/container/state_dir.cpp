@@ -124,9 +124,6 @@ Result<> StateDir::WriteFile(const char* name, std::string_view bytes) const {
     return std::unexpected(SysError("create", path));
   }
   TRY(WriteAll(file.get(), bytes, path));
-  if (::fdatasync(file.get()) != 0) {
-    return std::unexpected(SysError("sync", path));
-  }
   if (::renameat(fd_.get(), temporary.c_str(), fd_.get(), name) != 0) {
     return std::unexpected(SysError("rename", path));
   }

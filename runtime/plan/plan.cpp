@@ -277,9 +277,6 @@ Result<confine::Confinement> PlanConfinement(const oci::Process& process, const 
   if (!process.selinux_label.empty()) {
     return Unsupported("process.selinuxLabel");
   }
-  if (process.exec_cpu_affinity) {
-    return Unsupported("process.execCPUAffinity");
-  }
   confine::Confinement result;
   result.scheduler = process.scheduler;
   result.io_priority = process.io_priority;

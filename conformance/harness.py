@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -382,6 +383,17 @@ class Case(unittest.TestCase):
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class _Runner(unittest.TextTestRunner):
+    """Says every skip on stdout as `SKIP test: reason`, for whoever counts what did not run."""
+
+    def run(self, test):
+        result = super().run(test)
+        for skipped, reason in result.skipped:
+            print(f"SKIP {skipped.id().removeprefix('__main__.')}: {' '.join(reason.split())}", flush=True)
+        return result
+
+
 def main():
-    """Ends a test file: the counts of unittest, and each skip with its reason."""
-    unittest.main(verbosity=2)
+    """Ends a test file: the counts of unittest, and each skip with its reason. A file without a test is a failure."""
+    program = unittest.main(testRunner=_Runner, verbosity=2, exit=False)
+    sys.exit(0 if program.result.wasSuccessful() and program.result.testsRun > 0 else 1)

@@ -1,0 +1,62 @@
+# Completion of nucleus(8) for fish.
+
+set -l commands create start state kill delete run exec list ps pause resume spec features
+
+complete -c nucleus -f
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l root -r -a "(__fish_complete_directories)" -d "State root"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l log -r -F -d "Append messages to this file"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l log-format -x -a "text json" -d "Form of the log"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l debug -d "Log more"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l systemd-cgroup -d "Let systemd make the cgroups"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l cgroup-manager -x -a "cgroupfs systemd disabled" -d "Who makes the cgroups"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l rootless -x -a "true false auto" -d "Accepted without effect"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -s v -l version -d "Print the versions"
+complete -c nucleus -s h -l help -d "Print a summary"
+
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a create -d "Make a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a start -d "Start the process of a container that was created"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a state -d "Print the state of a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a kill -d "Send a signal"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a delete -d "Remove a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a run -d "Create and start a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a exec -d "Run another process in a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a list -d "List containers"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a ps -d "List the processes of a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a pause -d "Freeze a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a resume -d "Let a container run again"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a spec -d "Write a config.json to begin with"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a features -d "Print what this build does"
+
+complete -c nucleus -n "__fish_seen_subcommand_from start state kill delete exec ps pause resume" -a "(nucleus list --quiet 2>/dev/null)" -d Container
+
+complete -c nucleus -n "__fish_seen_subcommand_from create run spec" -s b -l bundle -r -a "(__fish_complete_directories)" -d "The bundle"
+complete -c nucleus -n "__fish_seen_subcommand_from create run" -s f -l config -r -F -d "Read this file in place of config.json"
+complete -c nucleus -n "__fish_seen_subcommand_from create run" -l no-pivot -d "Do not use pivot_root"
+complete -c nucleus -n "__fish_seen_subcommand_from create run" -l no-new-keyring -d "Keep the session keyring"
+complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l console-socket -r -F -d "Send the terminal to this socket"
+complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l pidfd-socket -r -F -d "Send a pidfd to this socket"
+complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l pid-file -r -F -d "Write the pid to this file"
+complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l preserve-fds -x -d "Leave N more descriptors open"
+complete -c nucleus -n "__fish_seen_subcommand_from run exec" -s d -l detach -d "Do not wait"
+complete -c nucleus -n "__fish_seen_subcommand_from run" -l keep -d "Do not delete the container"
+complete -c nucleus -n "__fish_seen_subcommand_from run" -l no-subreaper -d "Do not adopt orphaned processes"
+
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -s p -l process -r -F -d "Read the process from this file"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -l cwd -x -d "Working directory"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -s e -l env -x -d "Add to the environment"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -s t -l tty -d "Give it a terminal"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -s u -l user -x -d "UID or UID:GID"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -s g -l additional-gids -x -d "More group ids"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -s c -l cap -x -d "One more capability"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -l no-new-privs -d "Set no_new_privs"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -l cgroup -x -d "A cgroup below the container's"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -l ignore-paused -d "Do not refuse a paused container"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -l process-label -x -d "SELinux label"
+complete -c nucleus -n "__fish_seen_subcommand_from exec" -l apparmor -x -d "AppArmor profile"
+
+complete -c nucleus -n "__fish_seen_subcommand_from kill" -s a -l all -d "To all processes"
+complete -c nucleus -n "__fish_seen_subcommand_from kill delete" -s r -l regex -d "The id is a regular expression"
+complete -c nucleus -n "__fish_seen_subcommand_from delete" -s f -l force -d "Kill it first"
+complete -c nucleus -n "__fish_seen_subcommand_from list ps" -s f -l format -x -a "table json" -d "Form of the output"
+complete -c nucleus -n "__fish_seen_subcommand_from list" -s q -l quiet -d "Ids alone"
+complete -c nucleus -n "__fish_seen_subcommand_from spec" -l rootless -d "For a caller who is not root"

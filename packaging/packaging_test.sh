@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# The test "packaging": installs the release build into an empty root, makes the Debian package of it, and looks at what
+# is in both. RELEASE_BUILD names the build directory (default: the release preset's, which is brought up to date).
+set -euo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+build=${RELEASE_BUILD:-$project/build/release}
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/nucleus-packaging.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+
+fail() {
+  echo "packaging: $*" >&2
+  exit 1
+}
+
+cd "$project"
+mkdir -p "$build"
+# One at a time: quickstart.sh may be building there too.
+exec 9>"$build/.packaging-lock"
+flock 9
+cmake --preset release -B "$build" >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "configuring failed"; }
+cmake --build "$build" >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "building failed"; }
+
+expected=(
+  usr/bin/nucleus
+  usr/share/man/man8/nucleus.8.gz
+  usr/share/bash-completion/completions/nucleus
+  usr/share/zsh/vendor-completions/_nucleus
+  usr/share/fish/vendor_completions.d/nucleus.fish
+  usr/share/doc/nucleus/README.md
+  usr/share/doc/nucleus/copyright
+  usr/share/doc/nucleus/annotations.md
+  usr/share/doc/nucleus/architecture.md
+  usr/share/doc/nucleus/conformance.md
+  usr/share/doc/nucleus/operations.md
+  usr/share/doc/nucleus/threat-model.md
+)
+# Built-in policies ship once there are any.
+for policy in policies/builtin/*; do
+  [[ -e $policy ]] && expected+=("usr/share/nucleus/$policy")
+done
+
+check_tree() {  # DIRECTORY
+  local file
+  for file in "${expected[@]}"; do
+    [[ -f $1/$file ]] || fail "$1 has no /$file"
+  done
+  local version
+  version=$("$1/usr/bin/nucleus" --version) || fail "nucleus --version of $1 exits with $?"
+  [[ $version == "nucleus version "* ]] || fail "unexpected first line of --version: $version"
+  gzip -dc "$1/usr/share/man/man8/nucleus.8.gz" | cmp -s - docs/man/nucleus.8 || fail "not our man page in $1"
+}
+
+DESTDIR=$scratch/root cmake --install "$build" --prefix /usr >"$scratch/log" || fail "cmake --install failed"
+check_tree "$scratch/root"
+
+(cd "$build" && cpack -B "$scratch/deb" >"$scratch/log" 2>&1) || { cat "$scratch/log"; fail "cpack failed"; }
+debs=("$scratch"/deb/*.deb)
+[[ ${#debs[@]} == 1 && -f ${debs[0]} ]] || fail "cpack made ${#debs[@]} packages"
+deb=${debs[0]}
+
+# Exactly what was installed, and nothing of the build.
+dpkg-deb -c "$deb" | awk '$1 !~ /^d/ { sub(/^\.\//, "", $6); print $6 }' | sort >"$scratch/packed"
+(cd "$scratch/root" && find . ! -type d | sed 's|^\./||' | sort) >"$scratch/installed"
+diff "$scratch/installed" "$scratch/packed" || fail "the package and cmake --install differ"
+dpkg-deb -c "$deb" | awk '$2 != "root/root" || $1 ~ /^..(...)?....w/ { print; bad = 1 } END { exit bad }' ||
+  fail "a file of the package is not root's or is writable by others"
+
+# libc is the only shared library, and the version of it that the symbols need is named.
+depends=$(dpkg-deb -f "$deb" Depends)
+[[ $depends =~ ^libc6\ \(\>=\ 2\.[0-9]+\)$ ]] || fail "unexpected dependencies: $depends"
+
+dpkg-deb -x "$deb" "$scratch/extracted"
+check_tree "$scratch/extracted"
+binary=$scratch/extracted/usr/bin/nucleus
+size=$(stat -c %s "$binary")
+((size < 3 * 1024 * 1024)) || fail "the binary has $size bytes"
+readelf -S "$binary" | grep -qF '.symtab' && fail "the binary is not stripped"
+readelf -d "$binary" | grep -F '(NEEDED)' | grep -vqE '\[(libc\.so\.6|libm\.so\.6|ld-linux[^]]*)\]' &&
+  fail "the binary needs a shared library besides libc"
+
+# The completions are read without complaint by their shells; zsh and fish where they are installed.
+bash -n "$scratch/extracted/usr/share/bash-completion/completions/nucleus" || fail "bash does not read its completion"
+for shell in zsh fish; do
+  if command -v "$shell" >/dev/null; then
+    "$shell" -n "$scratch/extracted/usr/share/$shell/"vendor[-_]completions*/*nucleus* || fail "$shell: bad completion"
+  else
+    echo "packaging: no $shell here, its completion was not checked"
+  fi
+done
+
+# The commands that the completion offers are those that the program has.
+# shellcheck source=/dev/null
+offered=$(source packaging/completions/nucleus.bash && COMP_WORDS=(nucleus "") COMP_CWORD=1 && _nucleus &&
+  printf '%s\n' "${COMPREPLY[@]}")
+for command in $offered; do
+  "$binary" "$command" --help >/dev/null 2>&1 || fail "the completion offers '$command', nucleus does not know it"
+done
+
+echo "packaging: $(basename "$deb"), ${#expected[@]} files, binary of $size bytes, depends: $depends"

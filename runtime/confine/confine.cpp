@@ -58,7 +58,9 @@ Result<> ChangeIdentity(const Confinement& confinement) {
   }
   if (confinement.set_groups || !confinement.additional_gids.empty()) {
     static_assert(sizeof(gid_t) == sizeof(std::uint32_t));
-    if (::syscall(SYS_setgroups, confinement.additional_gids.size(), confinement.additional_gids.data()) != 0) {
+    const bool denial_is_fine = confinement.may_deny_groups && confinement.additional_gids.empty();
+    if (::syscall(SYS_setgroups, confinement.additional_gids.size(), confinement.additional_gids.data()) != 0 &&
+        !(errno == EPERM && denial_is_fine)) {
       return std::unexpected(SysError("setgroups", ""));
     }
   }

@@ -81,6 +81,9 @@ struct Confinement {
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> additional_gids;
   bool set_groups = true;  // false where the user namespace denies setgroups and none are asked for
+  // In a user namespace that somebody else made, whose word on setgroups only the kernel knows: none asked for is then
+  // none to be set.
+  bool may_deny_groups = false;
   CapabilitySets capabilities;
   bool no_new_privileges = false;
   bool has_seccomp = false;

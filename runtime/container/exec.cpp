@@ -274,6 +274,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
 
   const Fd init = TRY(OpenInit(opened.state));
   const plan::Namespaces namespaces = TRY(NamespacesOf(opened.state.pid));
+  confinement.may_deny_groups = namespaces.Joins(CLONE_NEWUSER) || !host.in_initial_user_namespace;
   std::vector<Fd> joins = TRY(OpenJoins(namespaces));
   const Fd root = TRY(sys::Open("/proc/" + std::to_string(opened.state.pid) + "/root", O_PATH | O_DIRECTORY));
   // All of the above is of the very init that the state names only if that one is still there.

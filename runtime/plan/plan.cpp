@@ -238,7 +238,7 @@ Result<> CheckSysctls(const oci::StringMap& sysctls, const Namespaces& namespace
     if (!namespaces.Has(needed)) {
       return std::unexpected(Failure(where + "needs a " + NamespaceFile(needed) + " namespace in linux.namespaces"));
     }
-    if (key == "kernel.hostname" && hostname_set) {
+    if (SysctlPath(key) == "kernel/hostname" && hostname_set) {
       return std::unexpected(Failure(where + "conflicts with hostname"));
     }
   }
@@ -340,6 +340,7 @@ Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host&
   if (spec.process) {
     plan.confinement = TRY(PlanConfinement(*spec.process, container, host, plan.warnings));
     plan.confinement.set_groups = !plan.deny_setgroups;
+    plan.confinement.may_deny_groups = plan.namespaces.Joins(CLONE_NEWUSER) || !host.in_initial_user_namespace;
     if (!options.no_new_keyring) {
       plan.confinement.session_keyring = "_ses." + options.id;
     }

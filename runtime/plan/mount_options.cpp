@@ -121,13 +121,29 @@ void SetAtime(std::uint64_t& set, std::uint64_t& clear, std::uint64_t value) {
   clear |= MOUNT_ATTR__ATIME;
 }
 
-void AddParameter(MountOptions& result, const std::string& option) {
+void AddOneParameter(MountOptions& result, const std::string& option) {
+  if (option.empty()) {
+    return;
+  }
   const std::size_t equals = option.find('=');
   if (equals == std::string::npos) {
     result.parameters.push_back({.key = option, .value = {}, .has_value = false});
   } else {
     result.parameters.push_back(
         {.key = option.substr(0, equals), .value = option.substr(equals + 1), .has_value = true});
+  }
+}
+
+// Several parameters in one string ("size=64k,mode=755") are what mount(2) took as its data. A quoted or escaped comma
+// (an SELinux context, an overlay's directory) belongs to the value.
+void AddParameter(MountOptions& result, const std::string& option) {
+  if (option.find_first_of("\"\\") != std::string::npos) {
+    return AddOneParameter(result, option);
+  }
+  for (std::size_t start = 0; start <= option.size();) {
+    const std::size_t comma = std::min(option.find(',', start), option.size());
+    AddOneParameter(result, option.substr(start, comma - start));
+    start = comma + 1;
   }
 }
 

@@ -1,0 +1,461 @@
+// From a Spec to a Plan: what is decided, and what is refused in which words.
+
+#include "runtime/plan/plan.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+
+#include "oci-config/parse.h"
+
+namespace nucleus::plan {
+namespace {
+
+constexpr int kNewTime = 0x80;
+
+Host TestHost() {
+  Host host;
+  host.capability_bounding = ~std::uint64_t{0};
+  host.cgroups.hierarchies = {{.name = "",
+                               .controllers = {"memory"},
+                               .mount_point = "/sys/fs/cgroup",
+                               .mount_root = "/",
+                               .own_path = "/user.slice"}};
+  return host;
+}
+
+Options TestOptions() {
+  return {.id = "c1", .bundle = "/bundle"};
+}
+
+// A config with these members of `linux`, and more members of the whole.
+std::string Json(const std::string& container, const std::string& more = "") {
+  return R"({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "linux": {)" + container + "}" +
+         (more.empty() ? "" : ", " + more) + "}";
+}
+const std::string kMountNamespace = R"("namespaces": [{"type": "mount"}])";
+
+oci::Spec Parsed(const std::string& json) {
+  Result<oci::Spec> spec = oci::ParseSpec(json, "config.json");
+  if (!spec) {
+    throw std::runtime_error(spec.error().message);
+  }
+  return *std::move(spec);
+}
+Plan GoodWith(const std::string& json, const Options& options, const Host& host) {
+  Result<Plan> plan = MakePlan(Parsed(json), options, host);
+  if (!plan) {
+    throw std::runtime_error(plan.error().message);
+  }
+  return *std::move(plan);
+}
+Plan Good(const std::string& json) {
+  return GoodWith(json, TestOptions(), TestHost());
+}
+std::string ErrorWith(const std::string& json, const Options& options, const Host& host) {
+  const Result<Plan> plan = MakePlan(Parsed(json), options, host);
+  return plan ? "accepted" : plan.error().message;
+}
+std::string ErrorOf(const std::string& json) {
+  return ErrorWith(json, TestOptions(), TestHost());
+}
+std::string Mounts(const std::string& mount) {
+  return Json(kMountNamespace, "\"mounts\": [" + mount + "]");
+}
+std::string WithProcess(const std::string& members, const std::string& container = kMountNamespace) {
+  return Json(container, R"("process": {"args": ["sh"], "cwd": "/", )" + members + "}");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(plan_namespaces)
+
+BOOST_AUTO_TEST_CASE(made_and_joined) {
+  const Plan plan = Good(Json(R"("namespaces": [{"type": "pid"}, {"type": "network", "path": "/run/netns/x"},
+      {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "user", "path": "/u"}, {"type": "cgroup"},
+      {"type": "time"}])"));
+  BOOST_TEST(plan.namespaces.create == std::uint64_t{CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+                                                     CLONE_NEWCGROUP | kNewTime});
+  BOOST_REQUIRE(plan.namespaces.join.size() == 2U);
+  // The user namespace gives the right to join the other.
+  BOOST_TEST(plan.namespaces.join[0].type == CLONE_NEWUSER);
+  BOOST_TEST(plan.namespaces.join[0].path == "/u");
+  BOOST_TEST(plan.namespaces.join[1].type == CLONE_NEWNET);
+  BOOST_TEST(plan.namespaces.Has(CLONE_NEWNET));
+  BOOST_TEST(!plan.namespaces.Creates(CLONE_NEWNET));
+  BOOST_TEST(plan.namespaces.Creates(CLONE_NEWPID));
+}
+
+BOOST_AUTO_TEST_CASE(not_listed_is_inherited) {
+  const Plan plan = Good(Json(""));
+  BOOST_TEST(plan.namespaces.create == 0U);
+  BOOST_TEST(plan.namespaces.join.empty());
+}
+
+BOOST_AUTO_TEST_CASE(names) {
+  BOOST_TEST(NamespaceFlag(oci::NamespaceType::kTime) == kNewTime);
+  BOOST_TEST(NamespaceFile(CLONE_NEWNS) == std::string{"mnt"});
+  BOOST_TEST(NamespaceFile(CLONE_NEWNET) == std::string{"net"});
+  BOOST_TEST(NamespaceFile(kNewTime) == std::string{"time"});
+}
+
+BOOST_AUTO_TEST_CASE(time_offsets) {
+  const std::string offsets = R"("timeOffsets": {"boottime": {"secs": 5}})";
+  BOOST_TEST(Good(Json(R"("namespaces": [{"type": "time"}], )" + offsets)).time_offsets.at("boottime").secs == 5);
+  const std::string refused = "linux.timeOffsets: needs a new time namespace in linux.namespaces";
+  BOOST_TEST(ErrorOf(Json(offsets)) == refused);
+  BOOST_TEST(ErrorOf(Json(R"("namespaces": [{"type": "time", "path": "/t"}], )" + offsets)) == refused);
+}
+
+BOOST_AUTO_TEST_CASE(mappings) {
+  const std::string uid = R"("uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}])";
+  const std::string gid = R"("gidMappings": [{"containerID": 0, "hostID": 1001, "size": 1}])";
+  const std::string made = R"("namespaces": [{"type": "user"}])";
+  const std::string joined = R"("namespaces": [{"type": "user", "path": "/u"}])";
+  const Plan plan = Good(Json(made + "," + uid + "," + gid));
+  BOOST_TEST(plan.uid_mappings.at(0).host_id == 1000U);
+  BOOST_TEST(plan.gid_mappings.at(0).host_id == 1001U);
+  BOOST_TEST(ErrorOf(Json(made)) == "linux.uidMappings: needed for a new user namespace");
+  BOOST_TEST(ErrorOf(Json(made + "," + gid)) == "linux.uidMappings: needed for a new user namespace");
+  BOOST_TEST(ErrorOf(Json(made + "," + uid)) == "linux.gidMappings: needed for a new user namespace");
+  BOOST_TEST(ErrorOf(Json(uid)) == "linux.uidMappings: id mappings need a user namespace in linux.namespaces");
+  BOOST_TEST(ErrorOf(Json(gid)) == "linux.uidMappings: id mappings need a user namespace in linux.namespaces");
+  // A namespace that is joined has its mappings already.
+  BOOST_TEST(Good(Json(joined)).uid_mappings.empty());
+  BOOST_TEST(Good(Json(joined + "," + uid + "," + gid)).uid_mappings.empty());
+}
+
+BOOST_AUTO_TEST_CASE(setgroups_is_denied_for_ordinary_users_only) {
+  const std::string config = R"("namespaces": [{"type": "user"}, {"type": "mount"}],
+      "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],
+      "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}])";
+  Host ordinary = TestHost();
+  ordinary.euid = 1000;
+  BOOST_TEST(!Good(Json(config)).deny_setgroups);
+  BOOST_TEST(GoodWith(Json(config), TestOptions(), ordinary).deny_setgroups);
+  BOOST_TEST(!GoodWith(WithProcess(R"("user": {"uid": 0})", config), TestOptions(), ordinary).confinement.set_groups);
+  BOOST_TEST(ErrorWith(WithProcess(R"("user": {"additionalGids": [5]})", config), TestOptions(), ordinary) ==
+             "process.user.additionalGids: a user namespace of an ordinary user denies setgroups");
+  BOOST_TEST(ErrorOf(WithProcess(R"("user": {"additionalGids": [5]})", config)) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(host_names) {
+  const std::string uts = R"("namespaces": [{"type": "uts"}])";
+  BOOST_TEST(Good(Json(uts, R"("hostname": "h", "domainname": "d")")).hostname == "h");
+  BOOST_TEST(Good(Json(uts, R"("hostname": "h", "domainname": "d")")).domainname == "d");
+  BOOST_TEST(ErrorOf(Json(R"("namespaces": [{"type": "uts", "path": "/x"}])", R"("hostname": "h")")) == "accepted");
+  BOOST_TEST(ErrorOf(Json("", R"("hostname": "h")")) == "hostname: needs a uts namespace in linux.namespaces");
+  BOOST_TEST(ErrorOf(Json("", R"("domainname": "d")")) == "domainname: needs a uts namespace in linux.namespaces");
+  BOOST_TEST(ErrorOf(Json("", R"("hostname": "")")) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(sysctls) {
+  const std::string all = R"("namespaces": [{"type": "network"}, {"type": "ipc"}, {"type": "uts"}], )";
+  BOOST_TEST(Good(Json(all + R"("sysctl": {"net.ipv4.ip_forward": "1", "kernel/shmmax": "2", "kernel.domainname": "d"})"))
+                 .sysctl.size() == 3U);
+  BOOST_TEST(ErrorOf(Json(all + R"("sysctl": {"kernel.core_pattern": "|x"})")) ==
+             R"(linux.sysctl["kernel.core_pattern"]: is not in a separate kernel namespace)");
+  BOOST_TEST(ErrorOf(Json(all + R"("sysctl": {"net.//.kernel.core_pattern": "|x"})")) ==
+             R"(linux.sysctl["net.//.kernel.core_pattern"]: is not in a separate kernel namespace)");
+  BOOST_TEST(ErrorOf(Json(R"("sysctl": {"net.ipv4.ip_forward": "1"})")) ==
+             R"(linux.sysctl["net.ipv4.ip_forward"]: needs a net namespace in linux.namespaces)");
+  BOOST_TEST(ErrorOf(Json(R"("sysctl": {"kernel.sem": "1"})")) ==
+             R"(linux.sysctl["kernel.sem"]: needs a ipc namespace in linux.namespaces)");
+  BOOST_TEST(ErrorOf(Json(R"("sysctl": {"kernel.domainname": "1"})")) ==
+             R"(linux.sysctl["kernel.domainname"]: needs a uts namespace in linux.namespaces)");
+  for (const std::string key : {"kernel.hostname", "kernel/hostname"}) {
+    BOOST_TEST(ErrorOf(Json(all + "\"sysctl\": {\"" + key + "\": \"a\"}", R"("hostname": "b")")) ==
+               "linux.sysctl[\"" + key + "\"]: conflicts with hostname");
+    BOOST_TEST(ErrorOf(Json(all + "\"sysctl\": {\"" + key + "\": \"a\"}")) == "accepted");
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_rootfs)
+
+BOOST_AUTO_TEST_CASE(root) {
+  BOOST_TEST(Good(Json("")).rootfs.path == "/bundle/rootfs");
+  BOOST_TEST(!Good(Json("")).rootfs.readonly);
+  BOOST_TEST(Good(Json("")).rootfs.pivot);
+  const Plan plan = Good(R"({"ociVersion": "1.0.0", "root": {"path": "/r", "readonly": true},
+      "linux": {"namespaces": [{"type": "mount"}], "maskedPaths": ["/m"], "readonlyPaths": ["/ro"]}})");
+  BOOST_TEST(plan.rootfs.path == "/r");
+  BOOST_TEST(plan.rootfs.readonly);
+  BOOST_TEST(plan.rootfs.masked_paths.at(0) == "/m");
+  BOOST_TEST(plan.rootfs.readonly_paths.at(0) == "/ro");
+  Options options = TestOptions();
+  options.no_pivot = true;
+  BOOST_TEST(!GoodWith(Json(""), options, TestHost()).rootfs.pivot);
+}
+
+BOOST_AUTO_TEST_CASE(propagation) {
+  struct Row {
+    const char* word;
+    std::uint64_t host;
+    std::uint64_t root;
+  };
+  static constexpr Row kRows[] = {{"shared", 0, MS_SHARED},
+                                  {"slave", MS_SLAVE, MS_SLAVE},
+                                  {"private", MS_PRIVATE, MS_PRIVATE},
+                                  {"unbindable", MS_PRIVATE, MS_UNBINDABLE}};
+  for (const Row& row : kRows) {
+    const Plan plan = Good(Json(kMountNamespace + ", \"rootfsPropagation\": \"" + row.word + "\""));
+    BOOST_TEST(plan.rootfs.host_propagation == row.host);
+    BOOST_TEST(plan.rootfs.root_propagation == row.root);
+  }
+  // Unset: nothing made inside reaches the host.
+  BOOST_TEST(Good(Json(kMountNamespace)).rootfs.host_propagation == std::uint64_t{MS_SLAVE});
+  BOOST_TEST(Good(Json(kMountNamespace)).rootfs.root_propagation == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(kinds_of_mounts) {
+  const auto one = [](const std::string& mount) { return Good(Mounts(mount)).rootfs.mounts.at(0); };
+  const MountStep proc = one(R"({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid"]})");
+  BOOST_TEST(std::get<FilesystemMount>(proc).type == "proc");
+  BOOST_TEST(std::get<FilesystemMount>(proc).source == "proc");
+  BOOST_TEST(std::get<FilesystemMount>(proc).options.set == std::uint64_t{MOUNT_ATTR_NOSUID});
+  const MountStep bind = one(R"({"destination": "/d", "type": "none", "source": "/srv", "options": ["bind", "ro"]})");
+  BOOST_TEST(std::get<BindMount>(bind).source == "/srv");
+  BOOST_TEST(!std::get<BindMount>(bind).recursive);
+  const MountStep rbind = one(R"({"destination": "/d", "source": "data/x", "options": ["rbind"]})");
+  BOOST_TEST(std::get<BindMount>(rbind).source == "/bundle/data/x");
+  BOOST_TEST(std::get<BindMount>(rbind).recursive);
+  const MountStep typed = one(R"({"destination": "/d", "type": "bind", "source": "/srv"})");
+  BOOST_TEST(std::get<BindMount>(typed).source == "/srv");
+  // The type says nothing of a bind mount.
+  const MountStep odd = one(R"({"destination": "/d", "type": "tmpfs", "source": "/srv", "options": ["bind"]})");
+  BOOST_TEST(std::get<BindMount>(odd).source == "/srv");
+  BOOST_TEST(std::holds_alternative<CgroupMount>(one(R"({"destination": "/sys/fs/cgroup", "type": "cgroup"})")));
+  BOOST_TEST(std::holds_alternative<CgroupMount>(one(R"({"destination": "/sys/fs/cgroup", "type": "cgroup2"})")));
+  BOOST_TEST(std::holds_alternative<Remount>(one(R"({"destination": "/x", "options": ["remount", "ro"]})")));
+}
+
+BOOST_AUTO_TEST_CASE(order_and_targets) {
+  const Plan plan = Good(Mounts(R"({"destination": "/b//./c/", "type": "tmpfs"}, {"destination": "a", "type": "tmpfs"},
+      {"destination": "/x/../y", "type": "tmpfs"}, {"destination": "/b/c", "type": "tmpfs"})"));
+  std::vector<std::string> targets;
+  for (const MountStep& step : plan.rootfs.mounts) {
+    targets.push_back(std::get<FilesystemMount>(step).target);
+  }
+  // ".." is the resolver's to follow, inside the root.
+  BOOST_TEST(targets == (std::vector<std::string>{"/b/c", "/a", "/x/../y", "/b/c"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(refused_mounts) {
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "type": "tmpfs"}, {"destination": "/", "type": "tmpfs"})")) ==
+             "mounts[1].destination: the root itself is not a mount destination");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "//./", "type": "tmpfs"})")) ==
+             "mounts[0].destination: the root itself is not a mount destination");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a"})")) ==
+             "mounts[0].type: needed for a mount that is not a bind mount");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "type": "none"})")) ==
+             "mounts[0].type: needed for a mount that is not a bind mount");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "options": ["bind"]})")) ==
+             "mounts[0].source: needed for a bind mount");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "source": "/s", "options": ["bind", "tmpcopyup"]})")) ==
+             "mounts[0].options: tmpcopyup is for a tmpfs");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "type": "proc", "options": ["tmpcopyup"]})")) ==
+             "mounts[0].options: tmpcopyup is for a tmpfs");
+  BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "type": "tmpfs", "options": ["tmpcopyup"]})")) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(a_mount_namespace_is_needed) {
+  const std::string refused =
+      "linux.namespaces: a mount namespace is needed for mounts, root.readonly, maskedPaths and readonlyPaths";
+  BOOST_TEST(ErrorOf(Json("", R"("mounts": [{"destination": "/a", "type": "tmpfs"}])")) == refused);
+  BOOST_TEST(ErrorOf(Json(R"("maskedPaths": ["/a"])")) == refused);
+  BOOST_TEST(ErrorOf(Json(R"("readonlyPaths": ["/a"])")) == refused);
+  BOOST_TEST(ErrorOf(R"({"ociVersion": "1.0.0", "root": {"path": "r", "readonly": true}})") == refused);
+  const Plan plan = Good(Json(""));
+  BOOST_TEST(!plan.rootfs.populate_dev);
+  BOOST_TEST(plan.rootfs.devices.empty());
+}
+
+BOOST_AUTO_TEST_CASE(default_devices) {
+  const Plan plan = Good(Json(kMountNamespace));
+  BOOST_TEST(plan.rootfs.populate_dev);
+  const auto has = [&plan](const std::string& path, dev_t number) {
+    return std::any_of(plan.rootfs.devices.begin(), plan.rootfs.devices.end(), [&](const DeviceNode& node) {
+      return node.path == path && node.number == number && node.type == 'c' && node.mode == 0666 && node.uid == 0;
+    });
+  };
+  BOOST_TEST(plan.rootfs.devices.size() == 6U);
+  BOOST_TEST(has("/dev/null", makedev(1, 3)));
+  BOOST_TEST(has("/dev/zero", makedev(1, 5)));
+  BOOST_TEST(has("/dev/full", makedev(1, 7)));
+  BOOST_TEST(has("/dev/random", makedev(1, 8)));
+  BOOST_TEST(has("/dev/urandom", makedev(1, 9)));
+  BOOST_TEST(has("/dev/tty", makedev(5, 0)));
+}
+
+BOOST_AUTO_TEST_CASE(listed_devices) {
+  const Plan plan = Good(Json(kMountNamespace + R"(, "devices": [
+      {"type": "c", "path": "/dev/null", "major": 1, "minor": 3, "fileMode": 384, "uid": 7, "gid": 8},
+      {"type": "u", "path": "/dev//fuse", "major": 10, "minor": 229, "fileMode": 8630},
+      {"type": "b", "path": "/x/sda", "major": 4095, "minor": 1048575},
+      {"type": "p", "path": "/fifo", "major": 9, "minor": 9}])"));
+  // The listed one stands for the default of the same path.
+  BOOST_REQUIRE(plan.rootfs.devices.size() == 9U);
+  const DeviceNode& null = plan.rootfs.devices[5];
+  BOOST_TEST(null.path == "/dev/null");
+  BOOST_TEST(null.mode == 0600U);
+  BOOST_TEST(null.uid == 7U);
+  BOOST_TEST(null.gid == 8U);
+  const DeviceNode& fuse = plan.rootfs.devices[6];
+  BOOST_TEST(fuse.path == "/dev/fuse");
+  BOOST_TEST(fuse.type == 'c');
+  // Type bits in the mode, as st_mode has them, are left out.
+  BOOST_TEST(fuse.mode == 0666U);
+  const DeviceNode& disk = plan.rootfs.devices[7];
+  BOOST_TEST(disk.number == makedev(4095, 1048575));
+  BOOST_TEST(disk.mode == 0666U);
+  BOOST_TEST(plan.rootfs.devices[8].type == 'p');
+  BOOST_TEST(plan.rootfs.devices[8].number == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_bound_dev_is_left_alone) {
+  const Plan plan = Good(Mounts(R"({"destination": "/dev/", "source": "/dev", "options": ["rbind"]})"));
+  BOOST_TEST(!plan.rootfs.populate_dev);
+  BOOST_TEST(plan.rootfs.devices.empty());
+  BOOST_TEST(Good(Mounts(R"({"destination": "/dev", "type": "tmpfs"})")).rootfs.populate_dev);
+  BOOST_TEST(Good(Mounts(R"({"destination": "/dev/shm", "source": "/x", "options": ["bind"]})")).rootfs.populate_dev);
+}
+
+BOOST_AUTO_TEST_CASE(devices_are_bound_in_a_user_namespace) {
+  BOOST_TEST(!Good(Json(kMountNamespace)).rootfs.bind_devices);
+  BOOST_TEST(Good(Json(R"("namespaces": [{"type": "mount"}, {"type": "user", "path": "/u"}])")).rootfs.bind_devices);
+  Host inner = TestHost();
+  inner.in_initial_user_namespace = false;
+  BOOST_TEST(GoodWith(Json(kMountNamespace), TestOptions(), inner).rootfs.bind_devices);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_process)
+
+BOOST_AUTO_TEST_CASE(absent) {
+  const Plan plan = Good(Json(""));
+  BOOST_TEST(!plan.process.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(confinement) {
+  const Plan plan = Good(WithProcess(R"("user": {"uid": 5, "gid": 6, "umask": 63, "additionalGids": [7]},
+      "noNewPrivileges": true, "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}],
+      "capabilities": {"bounding": ["CAP_CHOWN", "CAP_KILL"], "effective": ["CAP_KILL"]})"));
+  BOOST_TEST(plan.confinement.uid == 5U);
+  BOOST_TEST(plan.confinement.gid == 6U);
+  BOOST_TEST(plan.confinement.umask == 077U);
+  BOOST_TEST(plan.confinement.additional_gids.at(0) == 7U);
+  BOOST_TEST(plan.confinement.no_new_privileges);
+  BOOST_TEST(plan.confinement.rlimits.at(0).hard == 2U);
+  BOOST_TEST(plan.confinement.capabilities.bounding == ((1U << 0) | (1U << 5)));
+  BOOST_TEST(plan.confinement.capabilities.effective == (1U << 5));
+  BOOST_TEST(plan.confinement.capabilities.permitted == 0U);
+  BOOST_TEST(!plan.confinement.has_seccomp);
+  BOOST_TEST(plan.confinement.set_groups);
+  BOOST_TEST(plan.confinement.session_keyring == "_ses.c1");
+}
+
+BOOST_AUTO_TEST_CASE(defaults) {
+  const Plan plan = Good(WithProcess(R"("user": {})"));
+  BOOST_TEST(plan.confinement.umask == 022U);
+  BOOST_TEST(!plan.confinement.no_new_privileges);
+  BOOST_TEST(plan.confinement.capabilities.bounding == 0U);
+  Options options = TestOptions();
+  options.no_new_keyring = true;
+  BOOST_TEST(GoodWith(WithProcess(R"("user": {})"), options, TestHost()).confinement.session_keyring.empty());
+}
+
+BOOST_AUTO_TEST_CASE(seccomp) {
+  const Plan plan = Good(WithProcess(
+      R"("user": {})",
+      R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "listenerMetadata": "m"})"));
+  BOOST_TEST(plan.confinement.has_seccomp);
+  BOOST_TEST(plan.confinement.seccomp_listener_path == "/l");
+  BOOST_TEST(plan.confinement.seccomp_listener_metadata == "m");
+  BOOST_TEST(plan.seccomp.has_value());
+}
+
+// Asked for and not carried out yet is an error by name, never silence. As each becomes supported its row goes.
+BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_refused_or_planned) {
+  const auto refused_by_name = [](const std::string& json, const std::string& property) {
+    const std::string error = ErrorOf(json);
+    return error == "accepted" || error.starts_with(property + ": ");
+  };
+  BOOST_TEST(refused_by_name(WithProcess(R"("apparmorProfile": "x")"), "process.apparmorProfile"));
+  BOOST_TEST(refused_by_name(WithProcess(R"("selinuxLabel": "x")"), "process.selinuxLabel"));
+  BOOST_TEST(refused_by_name(Json(R"("intelRdt": {"closID": "x"})"), "linux.intelRdt"));
+  BOOST_TEST(refused_by_name(Json(R"("memoryPolicy": {"mode": "MPOL_BIND"})"), "linux.memoryPolicy"));
+  BOOST_TEST(refused_by_name(Json(R"("mountLabel": "x")"), "linux.mountLabel"));
+  // What means nothing is accepted.
+  BOOST_TEST(ErrorOf(WithProcess(R"("apparmorProfile": "", "selinuxLabel": "")")) == "accepted");
+  BOOST_TEST(ErrorOf(Json(R"("mountLabel": "", "netDevices": {})")) == "accepted");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_cgroups)
+
+BOOST_AUTO_TEST_CASE(place_and_limits) {
+  const Plan plan = Good(Json(R"("cgroupsPath": "/a/b", "resources": {"pids": {"limit": 3}})"));
+  BOOST_REQUIRE(plan.cgroups.size() == 1U);
+  BOOST_TEST(plan.cgroups[0].path == "/sys/fs/cgroup/a/b");
+  BOOST_TEST(!plan.cgroups[0].created);
+  BOOST_TEST(*plan.resources.pids_limit == 3);
+  Options options = TestOptions();
+  options.use_cgroups = false;
+  BOOST_TEST(GoodWith(Json(R"("cgroupsPath": "/a/b")"), options, TestHost()).cgroups.empty());
+  BOOST_TEST(ErrorOf(Json(R"("cgroupsPath": "/")")) ==
+             "linux.cgroupsPath: the root cgroup is not a container's");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_capabilities)
+
+BOOST_AUTO_TEST_CASE(names_to_bits) {
+  oci::Capabilities names;
+  names.bounding = {"CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"};
+  names.effective = {"CAP_SYS_ADMIN"};
+  names.permitted = {"CAP_SYS_ADMIN"};
+  names.inheritable = {"CAP_KILL"};
+  names.ambient = {"CAP_SETUID"};
+  std::vector<std::string> warnings;
+  const confine::CapabilitySets sets = confine::PlanCapabilities(names, ~std::uint64_t{0}, warnings);
+  BOOST_TEST(sets.bounding == ((std::uint64_t{1} << 0) | (std::uint64_t{1} << 21) | (std::uint64_t{1} << 40)));
+  BOOST_TEST(sets.effective == std::uint64_t{1} << 21);
+  BOOST_TEST(sets.permitted == std::uint64_t{1} << 21);
+  BOOST_TEST(sets.inheritable == std::uint64_t{1} << 5);
+  BOOST_TEST(sets.ambient == std::uint64_t{1} << 7);
+  BOOST_TEST(warnings.empty());
+}
+
+BOOST_AUTO_TEST_CASE(unknown_and_missing_ones_are_warnings) {
+  oci::Capabilities names;
+  names.bounding = {"CAP_CHOWN", "CAP_UNHEARD_OF", "CAP_NET_RAW", "", "63", "CAP_"};
+  names.effective = {"CAP_UNHEARD_OF", "CAP_NET_RAW"};
+  std::vector<std::string> warnings;
+  const confine::CapabilitySets sets = confine::PlanCapabilities(names, 1, warnings);
+  BOOST_TEST(sets.bounding == 1U);
+  BOOST_TEST(sets.effective == 0U);
+  // Once for each name.
+  BOOST_REQUIRE(warnings.size() == 5U);
+  BOOST_TEST(warnings[0] == "capability CAP_UNHEARD_OF is unknown: it is left out");
+  BOOST_TEST(warnings[1] == "capability CAP_NET_RAW cannot be granted here: it is left out");
+}
+
+BOOST_AUTO_TEST_CASE(absent_means_none) {
+  std::vector<std::string> warnings;
+  const confine::CapabilitySets sets = confine::PlanCapabilities(std::nullopt, ~std::uint64_t{0}, warnings);
+  BOOST_TEST((sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient) == 0U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace nucleus::plan

@@ -41,6 +41,8 @@ void Return(std::vector<bpf_insn>& program, bool allow) {
   program.push_back(Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
 }
 
+// Each kind of access (read, write, mknod) is decided by the last rule that speaks of it: a rule that denies ends the
+// matter for any that is still open, one that allows takes its own off what is open.
 void EmitRule(std::vector<bpf_insn>& program, const oci::DeviceRule& rule) {
   std::vector<std::size_t> to_next;  // jumps whose target is the next rule
   const auto unless_equal = [&](std::uint8_t reg, std::int32_t value) {
@@ -50,17 +52,21 @@ void EmitRule(std::vector<bpf_insn>& program, const oci::DeviceRule& rule) {
   if (rule.type != 'a') {
     unless_equal(kType, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
   }
-  const int bits = AccessBits(rule.access);
-  // A rule that allows must cover all of the access asked for; one that denies, any of it.
-  program.push_back(Instruction(BPF_ALU | BPF_MOV | BPF_X, kScratch, kAccess, 0, 0));
-  program.push_back(Instruction(BPF_ALU | BPF_AND | BPF_K, kScratch, 0, 0, rule.allow ? ~bits : bits));
-  to_next.push_back(program.size());
-  program.push_back(Instruction(BPF_JMP32 | (rule.allow ? BPF_JNE : BPF_JEQ) | BPF_K, kScratch, 0, 0, 0));
   if (rule.type != 'a' && rule.major && *rule.major >= 0) {
     unless_equal(kMajor, static_cast<std::int32_t>(*rule.major));
   }
   if (rule.type != 'a' && rule.minor && *rule.minor >= 0) {
     unless_equal(kMinor, static_cast<std::int32_t>(*rule.minor));
+  }
+  const int bits = AccessBits(rule.access);
+  if (rule.allow) {
+    program.push_back(Instruction(BPF_ALU | BPF_AND | BPF_K, kAccess, 0, 0, ~bits));
+    unless_equal(kAccess, 0);
+  } else {
+    program.push_back(Instruction(BPF_ALU | BPF_MOV | BPF_X, kScratch, kAccess, 0, 0));
+    program.push_back(Instruction(BPF_ALU | BPF_AND | BPF_K, kScratch, 0, 0, bits));
+    to_next.push_back(program.size());
+    program.push_back(Instruction(BPF_JMP32 | BPF_JEQ | BPF_K, kScratch, 0, 0, 0));
   }
   Return(program, rule.allow);
   for (const std::size_t jump : to_next) {

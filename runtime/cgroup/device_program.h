@@ -9,8 +9,9 @@
 
 namespace nucleus::cgroup {
 
-// The last rule that matches decides, so the program tests them from the last to the first; what matches none is
-// allowed, as on v1, where a bundle that means to deny begins with a rule that denies everything.
+// For each kind of access (read, write, mknod) the last rule that matches decides, so the program tests them from the
+// last to the first; what matches none is allowed, as on v1, where a bundle that means to deny begins with a rule that
+// denies everything.
 std::vector<bpf_insn> CompileDeviceProgram(const std::vector<oci::DeviceRule>& rules);
 
 }  // namespace nucleus::cgroup

@@ -287,8 +287,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   TRY(sys::SocketPair(ours, theirs));
   // On a v2 host the process is born in its cgroup.
   const Fd cgroup = TRY(cgroup::OpenForClone(cgroups));
-  Rollback rollback;
-  Spawned spawned = TRY(Spawn(namespaces, std::move(joins), cgroup.get(), [&](std::vector<Fd> left) {
+  Spawned spawned;
+  Rollback rollback;  // after what its step needs: it runs first at the end
+  spawned = TRY(Spawn(namespaces, std::move(joins), cgroup.get(), [&](std::vector<Fd> left) {
     Joiner joiner{.namespaces = &namespaces,
                   .joins = std::move(left),
                   .root = root.get(),

@@ -572,7 +572,7 @@ class CopyUp(Mounts):
 
     def test_copied(self):
         self.add("/var/data", options=["tmpcopyup"])
-        script = ("cd /var/data; cat file; stat -c '%a %u %g %Y' file; readlink link dangling; stat -c %a deep/er; "
+        script = ("cd /var/data; cat file; stat -c '%a %u %g %Y' file; readlink link; readlink dangling; stat -c %a deep/er; "
                   "stat -c %F fifo; stat -c '%a %u %g' .; stat -f -c %T .; echo new > new; ls | wc -l")
         self.assertEqual(self.output(script).splitlines(),
                          ["content", "640 7 8 1100000000", "/etc/passwd", "/no/where", "2750", "fifo", "1770 3 4",

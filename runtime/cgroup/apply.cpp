@@ -1,6 +1,7 @@
 // linux.resources, carried to the hierarchies that this host has.
 
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/device_rules.h"
 #include "runtime/cgroup/files.h"
 #include "runtime/cgroup/resources.h"
 
@@ -46,10 +47,43 @@ Result<> ApplyUnified(const Host& host, const std::vector<oci::StateCgroup>& cgr
   return {};
 }
 
+template <class T>
+void DropZero(std::optional<T>& value) {
+  if (value == T{0}) {
+    value.reset();
+  }
+}
+
 }  // namespace
 
-Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
+oci::Resources WithoutZeros(oci::Resources resources) {
+  if (resources.memory) {
+    DropZero(resources.memory->limit);
+    DropZero(resources.memory->reservation);
+    DropZero(resources.memory->swap);
+    DropZero(resources.memory->kernel);
+    DropZero(resources.memory->kernel_tcp);
+  }
+  if (resources.cpu) {
+    DropZero(resources.cpu->shares);
+    DropZero(resources.cpu->quota);
+    DropZero(resources.cpu->period);
+    DropZero(resources.cpu->realtime_runtime);
+    DropZero(resources.cpu->realtime_period);
+  }
+  if (resources.block_io) {
+    DropZero(resources.block_io->weight);
+    DropZero(resources.block_io->leaf_weight);
+  }
+  if (resources.network) {
+    DropZero(resources.network->class_id);
+  }
+  return resources;
+}
+
+Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& given,
                std::vector<std::string>& warnings) {
+  const oci::Resources resources = WithoutZeros(given);
   TRY(ApplyDevices(host, cgroups, resources.devices));
   const std::string* unified = DirectoryOf(cgroups, "");
   if (unified != nullptr && host.unified()) {

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "runtime/cgroup/device_rules.h"
+
 namespace nucleus::cgroup {
 namespace {
 
@@ -27,15 +29,6 @@ bpf_insn Load(std::uint8_t destination, std::size_t offset) {
   return Instruction(BPF_LDX | BPF_MEM | BPF_W, destination, kContext, static_cast<std::int16_t>(offset), 0);
 }
 
-int AccessBits(const std::string& access) {
-  int bits = 0;
-  for (const char c : access) {
-    bits |= c == 'r' ? BPF_DEVCG_ACC_READ : c == 'w' ? BPF_DEVCG_ACC_WRITE : BPF_DEVCG_ACC_MKNOD;
-  }
-  constexpr int kAll = BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD;
-  return bits == 0 ? kAll : bits;
-}
-
 void Return(std::vector<bpf_insn>& program, bool allow) {
   program.push_back(Instruction(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, allow ? 1 : 0));
   program.push_back(Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
@@ -52,10 +45,10 @@ void EmitRule(std::vector<bpf_insn>& program, const oci::DeviceRule& rule) {
   if (rule.type != 'a') {
     unless_equal(kType, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
   }
-  if (rule.type != 'a' && rule.major && *rule.major >= 0) {
+  if (rule.major && *rule.major >= 0) {
     unless_equal(kMajor, static_cast<std::int32_t>(*rule.major));
   }
-  if (rule.type != 'a' && rule.minor && *rule.minor >= 0) {
+  if (rule.minor && *rule.minor >= 0) {
     unless_equal(kMinor, static_cast<std::int32_t>(*rule.minor));
   }
   const int bits = AccessBits(rule.access);
@@ -88,8 +81,7 @@ std::vector<bpf_insn> CompileDeviceProgram(const std::vector<oci::DeviceRule>& r
   bool decided = false;
   for (auto rule = rules.rbegin(); rule != rules.rend() && !decided; ++rule) {
     // A rule for everything ends the list: nothing before it can be reached, and the kernel refuses dead code.
-    const bool everything = rule->type == 'a' && AccessBits(rule->access) == AccessBits("");
-    if (everything) {
+    if (IsForEverything(*rule)) {
       Return(program, rule->allow);
       decided = true;
     } else {

@@ -9,7 +9,7 @@
 #include <random>
 #include <set>
 
-#include "runtime/cgroup/resources.h"
+#include "runtime/cgroup/device_rules.h"
 
 namespace nucleus::cgroup {
 namespace {
@@ -107,8 +107,8 @@ bool Reference(const std::vector<DeviceRule>& rules, const Access& access) {
       const auto any = [](const std::optional<std::int64_t>& number) { return !number || *number == -1; };
       const bool matches =
           (Bits(rule.access) & bit) != 0 &&
-          (rule.type == 'a' || (rule.type == access.type && (any(rule.major) || *rule.major == access.major) &&
-                                (any(rule.minor) || *rule.minor == access.minor)));
+          (rule.type == 'a' || rule.type == access.type) && (any(rule.major) || *rule.major == access.major) &&
+          (any(rule.minor) || *rule.minor == access.minor);
       if (matches) {
         allowed = rule.allow;
       }
@@ -245,6 +245,98 @@ BOOST_AUTO_TEST_CASE(thousands_of_rules) {
   std::set<std::size_t> reached;
   BOOST_TEST(Run(program, {.type = 'c', .major = 1000, .minor = 0, .bits = BPF_DEVCG_ACC_READ}, reached) == 1U);
   BOOST_TEST(Run(program, {.type = 'c', .major = 1000, .minor = 20000, .bits = BPF_DEVCG_ACC_READ}, reached) == 0U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(device_list_v1)
+
+// The kernel's own evaluation: one exception must cover all of the access where others are denied; none may touch it
+// where others are allowed.
+BOOST_AUTO_TEST_CASE(says_the_same_or_refuses) {
+  std::mt19937 random{20260102};
+  const auto pick = [&random](std::initializer_list<std::int64_t> numbers) {
+    return *(numbers.begin() + std::uniform_int_distribution<std::size_t>{0, numbers.size() - 1}(random));
+  };
+  int said = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<DeviceRule> rules = {Rule(false, 'a', {}, {}, "rwm")};
+    const auto count = pick({0, 1, 2, 3, 4});
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::string access;
+      for (const char c : kNames) {
+        access += pick({0, 1}) == 1 ? std::string{c} : "";
+      }
+      rules.push_back(Rule(pick({0, 1, 1}) == 1, "abc"[pick({0, 1, 2})], pick({-1, 1, 10}), pick({-1, 3, 229}), access));
+    }
+    const Result<DeviceList> list = ForV1(rules);
+    if (!list) {
+      BOOST_TEST(list.error().message.starts_with("cgroup v1 cannot except "));
+      continue;
+    }
+    ++said;
+    for (const char type : {'c', 'b'}) {
+      for (const std::uint32_t major : {1U, 2U, 10U}) {
+        for (const std::uint32_t minor : {1U, 3U, 229U}) {
+          for (const int bits : {BPF_DEVCG_ACC_READ, BPF_DEVCG_ACC_WRITE, BPF_DEVCG_ACC_MKNOD}) {
+            const Access access{.type = type, .major = major, .minor = minor, .bits = bits};
+            bool excepted = false;
+            for (const DeviceRule& rule : list->exceptions) {
+              BOOST_REQUIRE(rule.allow != list->allow_others);
+              BOOST_REQUIRE(rule.type != 'a');
+              BOOST_REQUIRE(!rule.access.empty());
+              const auto any = [](const std::optional<std::int64_t>& number) { return !number || *number == -1; };
+              excepted = excepted || (rule.type == type && (any(rule.major) || *rule.major == major) &&
+                                      (any(rule.minor) || *rule.minor == minor) && (Bits(rule.access) & bits) != 0);
+            }
+            BOOST_REQUIRE_MESSAGE((excepted != list->allow_others) == Reference(rules, access),
+                                  Describe(rules, access));
+          }
+        }
+      }
+    }
+  }
+  BOOST_TEST(said > 10000);
+}
+
+BOOST_AUTO_TEST_CASE(merged_and_removed) {
+  const Result<DeviceList> merged = ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 1, 3, "r"),
+                                           Rule(true, 'c', 1, 3, "w"), Rule(true, 'b', 8, {}, "m"),
+                                           Rule(true, 'b', 8, -1, "r")});
+  BOOST_REQUIRE(merged.has_value());
+  BOOST_TEST(!merged->allow_others);
+  BOOST_REQUIRE(merged->exceptions.size() == 2U);
+  BOOST_TEST(merged->exceptions[0].access == "rw");
+  BOOST_TEST(merged->exceptions[1].access == "rm");
+  const Result<DeviceList> removed =
+      ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 1, 3, "rw"), Rule(false, 'c', 1, {}, "w"),
+             Rule(true, 'b', 8, 0, "r"), Rule(false, 'a', {}, {}, "r")});
+  BOOST_REQUIRE(removed.has_value());
+  BOOST_TEST(removed->exceptions.empty());
+  // Privileged: everything, with nothing excepted by the defaults behind it.
+  const Result<DeviceList> all = ForV1(WithDefaultDevices({Rule(true, 'a', {}, {}, "rwm")}));
+  BOOST_REQUIRE(all.has_value());
+  BOOST_TEST(all->allow_others);
+  BOOST_TEST(all->exceptions.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_hole_in_a_wildcard_is_refused) {
+  const Result<DeviceList> hole =
+      ForV1(WithDefaultDevices({Rule(true, 'c', 10, {}, "rw"), Rule(false, 'c', 10, 229, "w")}));
+  BOOST_REQUIRE(!hole.has_value());
+  BOOST_TEST(hole.error().message == "cgroup v1 cannot except \"c 10:229 w\" from \"c 10:* rw\"");
+  // Of access that was never granted nothing need be taken.
+  BOOST_TEST(ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 10, {}, "r"), Rule(false, 'c', 10, 229, "w")})
+                 .has_value());
+}
+
+// "a" with a number or less than all access is not everything.
+BOOST_AUTO_TEST_CASE(partial_wildcards) {
+  const Result<DeviceList> list = ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'a', 10, 229, "rw"),
+                                         Rule(true, 'a', {}, {}, "m")});
+  BOOST_REQUIRE(list.has_value());
+  BOOST_TEST(!list->allow_others);
+  BOOST_TEST(list->exceptions.size() == 4U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -14,11 +14,12 @@ Result<> ApplyV1(const std::vector<oci::StateCgroup>& cgroups, const oci::Resour
                  std::vector<std::string>& warnings);
 Result<> ApplyV2(const std::string& directory, const oci::Resources& resources, std::vector<std::string>& warnings);
 
-// The rules of the bundle between those that every container has: everything denied before them; behind them the
-// default devices, terminals, and making nodes of any kind (a node alone opens nothing).
-std::vector<oci::DeviceRule> WithDefaultDevices(const std::vector<oci::DeviceRule>& rules);
 Result<> ApplyDevicesV1(const std::string& directory, const std::vector<oci::DeviceRule>& rules);
 Result<> ApplyDevicesV2(const std::string& directory, const std::vector<oci::DeviceRule>& rules);
+
+// Without the amounts that are 0 and cannot be meant: callers that fill in a whole structure (`docker update`) write 0
+// for what they do not set. Real zeros stay: pids.limit, swappiness, cpu.burst, cpu.idle, throttle rates, hugepages.
+oci::Resources WithoutZeros(oci::Resources resources);
 
 // cpu.shares (2 to 262144) → cpu.weight (1 to 10000).
 std::uint64_t SharesToWeight(std::uint64_t shares);

@@ -11,6 +11,12 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
                          # A false alarm of g++ 12 about `"literal" + std::string` (GCC bug 105651).
                          $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
   target_link_options(nucleus_options INTERFACE -Wl,--gc-sections)
+  # One static, position-independent executable: without a dynamic loader it starts in half the time, and it starts twice
+  # for each command that enters a container (runtime/sys/self.h). -O2: -O3 is a quarter larger and no faster here.
+  set(NUCLEUS_STATIC ON)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+  string(REPLACE -O3 -O2 CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
 endif()
 if(NUCLEUS_FAULTS)
   target_compile_definitions(nucleus_options INTERFACE NUCLEUS_FAULTS=1)

@@ -9,6 +9,7 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <memory>
 
 #include "base/fd.h"
 #include "base/json_writer.h"
@@ -39,9 +40,17 @@ void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot) {
   out.EndObject();
 }
 
+// From /etc/passwd alone: other name services are modules that a static program cannot load.
 std::string OwnerName(uid_t uid) {
-  const passwd* entry = ::getpwuid(uid);
-  return entry != nullptr ? entry->pw_name : "#" + std::to_string(uid);
+  std::string name = "#" + std::to_string(uid);
+  const std::unique_ptr<FILE, int (*)(FILE*)> file{std::fopen("/etc/passwd", "re"), std::fclose};
+  while (const passwd* entry = file ? ::fgetpwent(file.get()) : nullptr) {
+    if (entry->pw_uid == uid) {
+      name = entry->pw_name;
+      break;
+    }
+  }
+  return name;
 }
 
 // Columns as wide as their widest cell and three blanks, twelve at least: what scripts around runc expect.

@@ -3,6 +3,7 @@
 //   probe facts [--to FILE] [--hold]     everything of this process, as one JSON object; --hold: then waits
 //   probe syscall NR ARG...              one system call; ARG is a number or s:TEXT; prints {"ret","errno"}
 //   probe syscall32 NR ARG...            the same by int $0x80, so through the 32-bit table (numbers only)
+//   probe trapped NR                     one system call with a handler for SIGSYS; what that was told
 //   probe open PATH FLAG,...             rdonly wronly rdwr creat excl append nofollow path directory trunc nonblock
 //   probe write PATH TEXT                open for writing, then write
 //   probe mknod PATH c|b MAJOR MINOR     make a node
@@ -172,7 +173,7 @@ std::string Rlimits() {
   };
   Object out;
   for (const auto& [name, type] : kTypes) {
-    struct rlimit limit {};
+    struct rlimit limit{};
     ::getrlimit(static_cast<__rlimit_resource>(type), &limit);
     out.Raw(name, List<std::uint64_t>({limit.rlim_cur, limit.rlim_max}));
   }
@@ -261,7 +262,7 @@ std::string Signals() {
   std::vector<int> masked;
   std::vector<int> ignored;
   for (int number = 1; number < NSIG; ++number) {
-    struct sigaction action {};
+    struct sigaction action{};
     if (::sigismember(&blocked, number) == 1) {
       masked.push_back(number);
     }
@@ -321,7 +322,7 @@ std::string Facts() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     environment.emplace_back(*entry);
   }
-  struct stat root {};
+  struct stat root{};
   ::stat("/", &root);
   int policy = -1;
   unsigned long nodes[16] = {};
@@ -392,6 +393,24 @@ int Syscall(const std::vector<const char*>& args) {
   return Answer(::syscall(values[0], values[1], values[2], values[3], values[4], values[5], values[6]));
 }
 
+volatile sig_atomic_t trapped_syscall = -1;
+volatile sig_atomic_t trapped_errno = 0;
+
+int Trapped(long number) {
+  struct sigaction action{};
+  action.sa_flags = SA_SIGINFO;
+  action.sa_sigaction = [](int, siginfo_t* info, void*) {
+    trapped_syscall = info->si_syscall;
+    trapped_errno = info->si_errno;
+  };
+  ::sigaction(SIGSYS, &action, nullptr);
+  ::syscall(number, 0, 0, 0);
+  const int caught = trapped_syscall;
+  const int error = trapped_errno;
+  std::printf("%s\n", Object().Add("trapped", caught).Add("errno", error).Text().c_str());
+  return 0;
+}
+
 #ifdef __x86_64__
 int Syscall32(const std::vector<const char*>& args) {
   long values[4] = {};
@@ -432,7 +451,7 @@ int Mknod(const char* path, char type, unsigned major_number, unsigned minor_num
 }
 
 int Statfs(const char* path) {
-  struct statfs info {};
+  struct statfs info{};
   if (::statfs(path, &info) != 0) {
     return Answer(-1);
   }
@@ -448,7 +467,7 @@ int Statfs(const char* path) {
 }
 
 int Stat(const char* path) {
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path, &info) != 0) {
     return Answer(-1);
   }
@@ -542,6 +561,9 @@ int main(int argc, char** argv) {
     return Syscall32(args);
   }
 #endif
+  if (verb == "trapped" && count == 1) {
+    return Trapped(std::strtol(args[0], nullptr, 0));
+  }
   if (verb == "open" && count == 2) {
     return Open(args[0], args[1]);
   }

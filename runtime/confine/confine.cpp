@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "runtime/confine/capabilities.h"
+#include "runtime/confine/labels.h"
+#include "runtime/confine/memory_policy.h"
 #include "runtime/confine/scheduling.h"
 #include "runtime/confine/seccomp_load.h"
 
@@ -89,6 +91,10 @@ bool NeedsAdminForFilter(const Confinement& confinement) {
 Result<> Prepare(const Confinement& confinement) {
   TRY(JoinSessionKeyring(confinement.session_keyring));
   TRY(SetScheduling(confinement));
+  if (confinement.memory_policy) {
+    TRY(SetMemoryPolicy(*confinement.memory_policy));
+  }
+  TRY(SetLabels(confinement));
   TRY(SetRlimits(confinement.rlimits));
   ::umask(static_cast<mode_t>(confinement.umask));
   TRY(DropBounding(confinement.capabilities.bounding));
@@ -110,13 +116,10 @@ Result<> Finish(const Confinement& confinement, const SeccompProgram* program, i
   if (program == nullptr || program->filter.empty()) {
     return std::unexpected(Failure("seccomp: no filter was compiled", EINVAL));
   }
-  TRY(LoadFilter(*program, listener_socket, listener_state));
-  if (NeedsAdminForFilter(confinement)) {
-    // The filter may forbid capset; then the capability is still lost: execve takes nothing that the bounding set
-    // lacks, and where that has it, the bundle has granted it.
-    (void)SetCapabilities(confinement.capabilities, 0);
-  }
-  return {};
+  // The capability that loading may have needed is not given back by a syscall, which the filter might answer with
+  // death: execve makes the new sets of the bounding, inheritable and ambient ones alone, and none of these has it
+  // unasked.
+  return LoadFilter(*program, listener_socket, listener_state);
 }
 
 }  // namespace nucleus::confine

@@ -75,6 +75,9 @@ struct Confinement {
   std::optional<oci::Scheduler> scheduler;
   std::optional<oci::IoPriority> io_priority;
   std::optional<oci::PersonalityDomain> personality;
+  std::optional<oci::MemoryPolicy> memory_policy;
+  std::string apparmor_profile;  // empty: unchanged
+  std::string selinux_label;     // empty: unchanged
   std::vector<oci::Rlimit> rlimits;
   std::uint32_t umask = 0022;
   std::uint32_t uid = 0;
@@ -95,8 +98,8 @@ struct Confinement {
 Result<> Prepare(const Confinement& confinement);
 
 // The child's last phase. Loads `program` (when has_seccomp), hands the listener to `listener_socket` (connected
-// before the root was changed) with `listener_state` as the message's text, and reduces capabilities to the final sets.
-// The caller has marked its descriptors close-on-exec; nothing but execve may follow.
+// before the root was changed) with `listener_state` as the message's text. The caller has marked its
+// descriptors close-on-exec; nothing but execve may follow.
 Result<> Finish(const Confinement& confinement, const SeccompProgram* program, int listener_socket,
                 const std::string& listener_state);
 

@@ -66,6 +66,7 @@ Result<State> ParseState(std::string_view json, std::string_view name) {
              {"rootfs", state.rootfs},
              {"created", state.created},
              {"owner", state.owner},
+             {"keyring", state.keyring},
              {"systemdCgroup", state.systemd_cgroup},
              {"cgroups", state.cgroups},
              {"annotations", state.annotations}});
@@ -90,6 +91,7 @@ std::string FormatState(const State& state) {
   out.Key("rootfs").String(state.rootfs);
   out.Key("created").String(state.created);
   out.Key("owner").Uint(state.owner);
+  out.Key("keyring").Bool(state.keyring);
   out.Key("systemdCgroup").Bool(state.systemd_cgroup);
   out.Key("cgroups").BeginArray();
   for (const StateCgroup& cgroup : state.cgroups) {

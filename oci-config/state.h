@@ -33,6 +33,7 @@ struct State {
   std::string rootfs;            // absolute
   std::string created;           // RFC 3339 with nanoseconds, UTC
   std::uint32_t owner = 0;       // uid that created it
+  bool keyring = true;           // it has a session keyring of its own, which `exec` joins
   bool systemd_cgroup = false;
   std::vector<StateCgroup> cgroups;
   StringMap annotations;

@@ -142,6 +142,7 @@ class Creation {
     state_.rootfs = plan_.rootfs.path;
     state_.created = Now();
     state_.owner = ::geteuid();
+    state_.keyring = !options_.no_new_keyring;
     state_.annotations = bundle_.spec->annotations;
     FAULT_POINT("create.config-copy");
     TRY(directory_->WriteFile(kConfigFile, bundle_.text));

@@ -260,7 +260,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   std::vector<std::string> warnings;
   confine::Confinement confinement = TRY(plan::PlanConfinement(process, spec->linux_, host, warnings));
   confinement.set_groups = host.euid == 0;
-  confinement.session_keyring = "_ses." + options.id;
+  if (opened.state.keyring) {
+    confinement.session_keyring = "_ses." + options.id;
+  }
   for (const std::string& warning : warnings) {
     settings.warn(warning);
   }

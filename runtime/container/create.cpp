@@ -113,7 +113,8 @@ class Creation {
       return std::unexpected(Failure("the systemd cgroup driver is not supported yet"));
     }
     const bool cgroups = settings_.cgroup_manager != CgroupManager::kDisabled;
-    host_ = TRY(ReadHost(cgroups));
+    host_ = TRY(ReadHost(
+        cgroups, AsksForLabels(bundle_.spec->linux_, bundle_.spec->process ? &*bundle_.spec->process : nullptr)));
     plan_ = TRY_IN("config.json", plan::MakePlan(*bundle_.spec,
                                                  {.id = options_.id,
                                                   .bundle = bundle_.path,

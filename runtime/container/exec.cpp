@@ -256,7 +256,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
   const oci::Process process = TRY(PlanProcess(options, *spec));
   TRY(CheckTerminalOptions(process.terminal, options.io));
-  const plan::Host host = TRY(ReadHost(false));
+  const plan::Host host = TRY(ReadHost(false, AsksForLabels(spec->linux_, &process)));
   std::vector<std::string> warnings;
   confine::Confinement confinement = TRY(plan::PlanConfinement(process, spec->linux_, host, warnings));
   confinement.set_groups = host.euid == 0;

@@ -6,7 +6,26 @@
 
 namespace nucleus::container {
 
-Result<plan::Host> ReadHost(bool with_cgroups) {
+namespace {
+
+bool AppArmorEnabled() {
+  const Result<std::string> text = ReadFile("/sys/module/apparmor/parameters/enabled", 16);
+  return text && text->starts_with("Y");
+}
+
+// The kernel registers selinuxfs only when SELinux is on; the policy is loaded once it has a mode.
+bool SelinuxEnabled() {
+  return ::access("/sys/fs/selinux/enforce", R_OK) == 0;
+}
+
+}  // namespace
+
+bool AsksForLabels(const oci::Linux& container, const oci::Process* process) {
+  return !container.mount_label.empty() ||
+         (process != nullptr && (!process->apparmor_profile.empty() || !process->selinux_label.empty()));
+}
+
+Result<plan::Host> ReadHost(bool with_cgroups, bool labels) {
   plan::Host host;
   host.euid = ::geteuid();
   host.capability_bounding = confine::BoundingSet();
@@ -20,6 +39,10 @@ Result<plan::Host> ReadHost(bool with_cgroups) {
     at = end;
   }
   host.in_initial_user_namespace = words == "0 0 4294967295 ";
+  if (labels) {
+    host.apparmor = AppArmorEnabled();
+    host.selinux = SelinuxEnabled();
+  }
   if (with_cgroups) {
     host.cgroups = TRY(cgroup::ReadHost());
   }

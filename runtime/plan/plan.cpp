@@ -44,14 +44,8 @@ Result<> RefuseUnsupported(const oci::Spec& spec) {
   if (!container.net_devices.empty()) {
     return Unsupported("linux.netDevices");
   }
-  if (container.memory_policy) {
-    return Unsupported("linux.memoryPolicy");
-  }
   if (container.intel_rdt) {
     return Unsupported("linux.intelRdt");
-  }
-  if (!container.mount_label.empty()) {
-    return Unsupported("linux.mountLabel");
   }
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     if (!spec.mounts[i].uid_mappings.empty() || !spec.mounts[i].gid_mappings.empty()) {
@@ -107,7 +101,8 @@ std::string CleanTarget(std::string_view path) {
   return clean.empty() ? "/" : clean;
 }
 
-Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, const Options& options) {
+Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, const Options& options,
+                            const std::string& mount_label) {
   MountOptions parsed = ParseMountOptions(mount.options);
   const std::string target = CleanTarget(mount.destination);
   if (parsed.idmap || parsed.recursive_idmap) {
@@ -140,6 +135,10 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
   }
   if (parsed.tmpcopyup && mount.type != "tmpfs") {
     return std::unexpected(Failure(where + ".options: tmpcopyup is for a tmpfs"));
+  }
+  // A filesystem of its own takes the label as a whole; these three carry the labels that the policy has for them.
+  if (!mount_label.empty() && mount.type != "proc" && mount.type != "sysfs" && mount.type != "mqueue") {
+    parsed.parameters.push_back({.key = "context", .value = mount_label, .has_value = true});
   }
   return FilesystemMount{.type = mount.type, .source = mount.source, .target = target, .options = std::move(parsed)};
 }
@@ -202,9 +201,12 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
     }
   }
 
+  if (!container.mount_label.empty() && !host.selinux) {
+    return std::unexpected(Failure("linux.mountLabel: SELinux is not enabled on this host", ENOTSUP));
+  }
   rootfs.devices = DefaultDevices();
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options));
+    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, container.mount_label));
     const auto* bind = std::get_if<BindMount>(&step);
     if (bind != nullptr && bind->target == "/dev") {
       rootfs.populate_dev = false;
@@ -271,13 +273,17 @@ const char* NamespaceFile(int flag) {
 
 Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container, const Host& host,
                                              std::vector<std::string>& warnings) {
-  if (!process.apparmor_profile.empty()) {
-    return Unsupported("process.apparmorProfile");
+  // A label that nothing enforces is an error: whoever asked for it believes in it.
+  if (!process.apparmor_profile.empty() && process.apparmor_profile != "unconfined" && !host.apparmor) {
+    return std::unexpected(Failure("process.apparmorProfile: AppArmor is not enabled on this host", ENOTSUP));
   }
-  if (!process.selinux_label.empty()) {
-    return Unsupported("process.selinuxLabel");
+  if (!process.selinux_label.empty() && !host.selinux) {
+    return std::unexpected(Failure("process.selinuxLabel: SELinux is not enabled on this host", ENOTSUP));
   }
   confine::Confinement result;
+  result.apparmor_profile = host.apparmor ? process.apparmor_profile : "";
+  result.selinux_label = process.selinux_label;
+  result.memory_policy = container.memory_policy;
   result.scheduler = process.scheduler;
   result.io_priority = process.io_priority;
   result.personality = container.personality;

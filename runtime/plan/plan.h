@@ -23,6 +23,8 @@ struct Host {
   uid_t euid = 0;
   bool in_initial_user_namespace = true;
   std::uint64_t capability_bounding = 0;
+  bool apparmor = false;  // these two are looked up only where a bundle asks for a label
+  bool selinux = false;
   cgroup::Host cgroups;
 };
 

@@ -6,6 +6,7 @@
 
 #include "runtime/plan/sysctl.h"
 #include "runtime/rootfs/rootfs.h"
+#include "runtime/sys/private_proc.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::rootfs {
@@ -14,10 +15,7 @@ Result<> WriteSysctls(const oci::StringMap& sysctls) {
   if (sysctls.empty()) {
     return {};
   }
-  const Fd fs = TRY(sys::FsOpen("proc"));
-  TRY_IN("private procfs", sys::FsConfigCreate(fs.get()));
-  const Fd proc =
-      TRY_IN("private procfs", sys::FsMount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  const Fd proc = TRY(sys::MountPrivateProc());
   for (const auto& [key, value] : sysctls) {
     const std::string where = "linux.sysctl[\"" + key + "\"]";
     const std::string path = plan::SysctlPath(key);

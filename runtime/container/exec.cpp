@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <csignal>
 
 #include "oci-config/parse.h"
@@ -158,7 +159,7 @@ struct Joiner {
   const confine::Confinement* confinement = nullptr;
   const confine::SeccompProgram* program = nullptr;
   int preserve_fds = 0;
-  std::string agent_message;
+  const oci::State* state = nullptr;
 };
 
 Result<> Join(Joiner& joiner) {
@@ -168,11 +169,20 @@ Result<> Join(Joiner& joiner) {
   }
   TRY(sys::CloseFrom(3 + joiner.preserve_fds, std::move(keep)));
   // Nothing before the process is in the container's cgroup: what it uses counts there.
-  TRY(AwaitGo(joiner.channel));
+  const Message go = TRY(Receive(joiner.channel));
+  if (go.tag != Tag::kGo) {
+    return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
+  }
   Fd agent;
+  std::string agent_message;
   if (!joiner.confinement->seccomp_listener_path.empty()) {
     agent =
         TRY_IN("linux.seccomp.listenerPath", sys::ConnectUnix(joiner.confinement->seccomp_listener_path, SOCK_STREAM));
+    // The agent looks at the process from outside: its pid is the one that the runtime sees, and told us.
+    std::int32_t pid = 0;
+    std::from_chars(go.text.data(), go.text.data() + go.text.size(), pid);
+    agent_message =
+        oci::FormatContainerProcessState(*joiner.state, "running", pid, joiner.confinement->seccomp_listener_metadata);
   }
   for (std::size_t i = 0; i < joiner.joins.size(); ++i) {
     if (joiner.joins[i]) {
@@ -203,7 +213,7 @@ Result<> Join(Joiner& joiner) {
                             .program = joiner.program,
                             .preserve_fds = joiner.preserve_fds,
                             .listener_socket = agent.get(),
-                            .listener_state = joiner.agent_message},
+                            .listener_state = agent_message},
                            [&joiner] { return Send(joiner.channel, Tag::kReady); });
 }
 
@@ -300,8 +310,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
                   .confinement = &confinement,
                   .program = confinement.has_seccomp ? &program : nullptr,
                   .preserve_fds = options.io.preserve_fds,
-                  .agent_message = oci::FormatContainerProcessState(opened.state, "running", ::getpid(),
-                                                                    confinement.seccomp_listener_metadata)};
+                  .state = &opened.state};
     const Result<> result = Join(joiner);
     FailChild(theirs.get(), result.error());
   }));
@@ -321,7 +330,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
     const Fd file = TRY(sys::Open(path, O_WRONLY));
     TRY(WriteAll(file.get(), std::to_string(*process.oom_score_adj), path));
   }
-  TRY(Send(ours.get(), Tag::kGo));
+  TRY(Send(ours.get(), Tag::kGo, std::to_string(spawned.pid)));
   Fd console;
   TRY(ServeJoiner(ours.get(), options, console));
   if (!options.io.pidfd_socket.empty()) {

@@ -10,6 +10,8 @@
 //   probe statfs PATH                    type and flags of the filesystem
 //   probe stat PATH                      of the path itself, not of what a link names
 //   probe ptrace PID                     attach
+//   probe inspect PID                    what this process can learn of another and do to it
+//   probe swap PATH OTHER                exchanges the two for ever, as fast as it can
 //   probe memory BYTES                   touch so much memory
 //   probe fork COUNT                     have so many children at once; prints how many there were
 //   probe clock                          CLOCK_MONOTONIC and CLOCK_BOOTTIME in seconds
@@ -486,6 +488,47 @@ int Stat(const char* path) {
   return 0;
 }
 
+const char* Word(bool success) {
+  return success ? "" : strerrorname_np(errno);
+}
+
+// The attack of CVE-2019-5736 as well: a descriptor of the other's program is kept and opened again for writing.
+int Inspect(const std::string& pid) {
+  const std::string directory = "/proc/" + pid;
+  Object out;
+  for (const char* link : {"exe", "root", "cwd"}) {
+    out.Add(link, ReadLink(directory + "/" + link));
+  }
+  Object descriptors;
+  DIR* list = ::opendir((directory + "/fd").c_str());
+  out.Add("fd_errno", Word(list != nullptr));
+  while (const dirent* entry = list != nullptr ? ::readdir(list) : nullptr) {
+    if (entry->d_name[0] != '.') {
+      descriptors.Add(entry->d_name, ReadLink(directory + "/fd/" + entry->d_name));
+    }
+  }
+  out.Raw("fds", descriptors.Text());
+  for (const char* file : {"mem", "environ", "maps"}) {
+    const int fd = ::open((directory + "/" + file).c_str(), O_RDONLY | O_CLOEXEC);
+    out.Add(file, Word(fd >= 0));
+    ::close(fd);
+  }
+  const int exe = ::open((directory + "/exe").c_str(), O_PATH | O_CLOEXEC);
+  out.Add("hold", Word(exe >= 0));
+  const int written = ::open(exe >= 0 ? ("/proc/self/fd/" + std::to_string(exe)).c_str() : (directory + "/exe").c_str(),
+                             O_WRONLY | O_CLOEXEC);
+  out.Add("write", Word(written >= 0));
+  out.Add("ptrace", Word(::ptrace(PTRACE_SEIZE, std::atoi(pid.c_str()), nullptr, nullptr) == 0));
+  std::printf("%s\n", out.Text().c_str());
+  return 0;
+}
+
+int Swap(const char* path, const char* other) {
+  for (;;) {
+    (void)::renameat2(AT_FDCWD, path, AT_FDCWD, other, RENAME_EXCHANGE);
+  }
+}
+
 int Memory(std::size_t bytes) {
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
@@ -582,6 +625,12 @@ int main(int argc, char** argv) {
   }
   if (verb == "ptrace" && count == 1) {
     return Answer(::ptrace(PTRACE_ATTACH, std::atoi(args[0]), nullptr, nullptr));
+  }
+  if (verb == "inspect" && count == 1) {
+    return Inspect(args[0]);
+  }
+  if (verb == "swap" && count == 2) {
+    return Swap(args[0], args[1]);
   }
   if (verb == "memory" && count == 1) {
     return Memory(std::strtoull(args[0], nullptr, 0));

@@ -165,7 +165,8 @@ Result<std::optional<rootfs::Console>> BuildRoot(ChildInput& input, Gate& gate) 
   const rootfs::CgroupView view{.cgroups = &input.state.cgroups,
                                 .host = input.cgroup_host,
                                 .own_namespace = plan.namespaces.Creates(CLONE_NEWCGROUP)};
-  TRY(rootfs::Mount(plan.rootfs, handles, view, gate));
+  TRY(rootfs::Mount(plan.rootfs, handles, input.idmapped_sources, view, gate));
+  input.idmapped_sources.clear();
   FAULT_POINT("child.devices");
   TRY(rootfs::MakeDevices(plan.rootfs, handles));
   TRY(MakeWorkingDirectory(plan, handles));
@@ -236,6 +237,9 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   std::vector<int> keep = {input.channel, input.start_listener};
   for (const Fd& join : input.joins) {
     keep.push_back(join.get());
+  }
+  for (const Fd& source : input.idmapped_sources) {
+    keep.push_back(source.get());
   }
   TRY(sys::CloseFrom(3 + input.preserve_fds, std::move(keep)));
   TRY(EnterNamespaces(input));

@@ -18,6 +18,7 @@ struct ChildInput {
   // Namespaces to join after clone, opened by the runtime; parallel to plan->namespaces.join, empty where the runtime
   // or the joining helper has done it.
   std::vector<Fd> joins;
+  std::vector<Fd> idmapped_sources;  // OpenIdmappedSources
   int channel = -1;
   int start_listener = -1;
   const confine::SharedProgram* program = nullptr;

@@ -26,6 +26,7 @@
 #include "runtime/container/rollback.h"
 #include "runtime/container/spawn.h"
 #include "runtime/container/state_dir.h"
+#include "runtime/container/user_namespace.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
@@ -176,6 +177,7 @@ class Creation {
     if (plan_.seccomp && plan_.process) {
       program_ = TRY(confine::SharedProgram::Create());
     }
+    std::vector<Fd> idmapped = TRY(OpenIdmappedSources(plan_));
     const Fd cgroup = TRY(cgroup::OpenForClone(state_.cgroups));
     FAULT_POINT("create.clone");
     into_cgroup_ = cgroup.valid();
@@ -183,6 +185,7 @@ class Creation {
       ChildInput input{.plan = &plan_,
                        .cgroup_host = &host_.cgroups,
                        .joins = std::move(left),
+                       .idmapped_sources = std::move(idmapped),
                        .channel = child_channel.get(),
                        .start_listener = start_listener_.get(),
                        .program = program_.get(),
@@ -208,7 +211,8 @@ class Creation {
         return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
       }
       FAULT_POINT("create.id-maps");
-      TRY(WriteIdMappings(spawned_.pid, plan_));
+      TRY_IN("linux",
+             WriteIdMappings(spawned_.pid, plan_.uid_mappings, plan_.gid_mappings, plan_.deny_setgroups));
       TRY(Send(channel_.get(), Tag::kGo));
     }
     FAULT_POINT("create.cgroup-attach");

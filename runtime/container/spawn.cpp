@@ -124,21 +124,6 @@ Result<Spawned> SpawnThroughHelper(const plan::Namespaces& namespaces, std::vect
   return result;
 }
 
-std::string FormatMap(const std::vector<oci::IdMapping>& mappings) {
-  std::string text;
-  for (const oci::IdMapping& mapping : mappings) {
-    text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
-            std::to_string(mapping.size) + "\n";
-  }
-  return text;
-}
-
-Result<> WriteProcFile(pid_t pid, const char* name, std::string_view text) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
-  const Fd file = TRY(sys::Open(path, O_WRONLY));
-  return WriteAll(file.get(), text, path);
-}
-
 }  // namespace
 
 Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces) {
@@ -161,15 +146,6 @@ Result<Spawned> Spawn(const plan::Namespaces& namespaces, std::vector<Fd> joins,
       namespaces.Joins(CLONE_NEWUSER) || (namespaces.Creates(CLONE_NEWUSER) && !namespaces.join.empty());
   return helper ? SpawnThroughHelper(namespaces, std::move(joins), cgroup_fd, child)
                 : SpawnDirectly(namespaces, std::move(joins), cgroup_fd, child);
-}
-
-Result<> WriteIdMappings(pid_t pid, const plan::Plan& plan) {
-  if (plan.deny_setgroups) {
-    TRY(WriteProcFile(pid, "setgroups", "deny"));
-  }
-  TRY_IN("linux.uidMappings", WriteProcFile(pid, "uid_map", FormatMap(plan.uid_mappings)));
-  TRY_IN("linux.gidMappings", WriteProcFile(pid, "gid_map", FormatMap(plan.gid_mappings)));
-  return {};
 }
 
 }  // namespace nucleus::container

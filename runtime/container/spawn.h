@@ -24,7 +24,4 @@ Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces);
 Result<Spawned> Spawn(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
                       const std::function<void(std::vector<Fd> joins)>& child);
 
-// Writes the id mappings of `pid`'s new user namespace.
-Result<> WriteIdMappings(pid_t pid, const plan::Plan& plan);
-
 }  // namespace nucleus::container

@@ -226,10 +226,7 @@ MountOptions ParseMountOptions(const std::vector<std::string>& options) {
 std::vector<std::string> KnownMountOptions() {
   std::vector<std::string> names;
   for (const Row& row : kTable) {
-    // Known by name so that asking for it is an error, not a parameter of the filesystem.
-    if (row.kind != Kind::kIdmap && row.kind != Kind::kRecursiveIdmap) {
-      names.emplace_back(row.name);
-    }
+    names.emplace_back(row.name);
   }
   return names;
 }

@@ -47,11 +47,6 @@ Result<> RefuseUnsupported(const oci::Spec& spec) {
   if (container.intel_rdt) {
     return Unsupported("linux.intelRdt");
   }
-  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    if (!spec.mounts[i].uid_mappings.empty() || !spec.mounts[i].gid_mappings.empty()) {
-      return Unsupported("mounts[" + std::to_string(i) + "].uidMappings");
-    }
-  }
   return {};
 }
 
@@ -102,11 +97,17 @@ std::string CleanTarget(std::string_view path) {
 }
 
 Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, const Options& options,
-                            const std::string& mount_label) {
+                            const Namespaces& namespaces, const std::string& mount_label) {
   MountOptions parsed = ParseMountOptions(mount.options);
   const std::string target = CleanTarget(mount.destination);
-  if (parsed.idmap || parsed.recursive_idmap) {
-    return Unsupported(where + ".options: idmap");
+  const bool bind = parsed.bind || mount.type == "bind";
+  const bool idmap = parsed.idmap || parsed.recursive_idmap || !mount.uid_mappings.empty();
+  if (idmap && !(bind && !parsed.remount)) {
+    return std::unexpected(Failure(where + ": id mappings are for bind mounts", ENOTSUP));
+  }
+  if (idmap && mount.uid_mappings.empty() && !namespaces.Has(CLONE_NEWUSER)) {
+    return std::unexpected(
+        Failure(where + ".options: idmap needs uidMappings and gidMappings, or a user namespace", EINVAL));
   }
   if (target == "/") {
     return std::unexpected(Failure(where + ".destination: the root itself is not a mount destination", EINVAL));
@@ -114,7 +115,7 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
   if (parsed.remount && !parsed.bind) {
     return Remount{.target = target, .options = std::move(parsed)};
   }
-  if (parsed.bind || mount.type == "bind") {
+  if (bind) {
     if (parsed.tmpcopyup) {
       return std::unexpected(Failure(where + ".options: tmpcopyup is for a tmpfs"));
     }
@@ -124,8 +125,15 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
     // Relative to the bundle, as the specification says of bind mounts.
     std::string source = mount.source.front() == '/' ? mount.source : options.bundle + "/" + mount.source;
     const bool recursive = parsed.recursive_bind;
-    return BindMount{
-        .source = std::move(source), .target = target, .recursive = recursive, .options = std::move(parsed)};
+    const bool recursive_idmap = parsed.recursive_idmap;
+    return BindMount{.source = std::move(source),
+                     .target = target,
+                     .recursive = recursive,
+                     .options = std::move(parsed),
+                     .idmap = idmap,
+                     .recursive_idmap = recursive_idmap,
+                     .uid_mappings = mount.uid_mappings,
+                     .gid_mappings = mount.gid_mappings};
   }
   if (mount.type.empty() || mount.type == "none") {
     return std::unexpected(Failure(where + ".type: needed for a mount that is not a bind mount"));
@@ -206,7 +214,7 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
   }
   rootfs.devices = DefaultDevices();
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, container.mount_label));
+    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces, container.mount_label));
     const auto* bind = std::get_if<BindMount>(&step);
     if (bind != nullptr && bind->target == "/dev") {
       rootfs.populate_dev = false;

@@ -54,6 +54,11 @@ struct BindMount {
   std::string target;  // inside the container
   bool recursive = false;
   MountOptions options;
+  // With the mappings of the mount itself, or, where it has none, those of the container's user namespace.
+  bool idmap = false;
+  bool recursive_idmap = false;
+  std::vector<oci::IdMapping> uid_mappings;
+  std::vector<oci::IdMapping> gid_mappings;
 };
 
 struct FilesystemMount {

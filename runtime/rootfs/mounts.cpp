@@ -110,16 +110,22 @@ class Mounter {
       : resolver_(handles.root.get()), view_(view), gate_(gate) {
   }
 
+  // The next bind mount's source, when the runtime has opened it (idmapped); -1: by its path.
+  void UseSource(int source) {
+    source_ = source;
+  }
+
   Result<> operator()(const plan::BindMount& mount) {
-    const Fd tree = TRY(sys::CloneTree(AT_FDCWD, mount.source, mount.recursive, mount.source));
-    const struct stat source = TRY(sys::Fstat(tree.get(), mount.source));
+    const Fd copy = source_ < 0 ? TRY(sys::CloneTree(AT_FDCWD, mount.source, mount.recursive, mount.source)) : Fd{};
+    const int tree = source_ < 0 ? copy.get() : source_;
+    const struct stat source = TRY(sys::Fstat(tree, mount.source));
     const Fd target = TRY(S_ISDIR(source.st_mode) ? BindDirectory(mount) : resolver_.MakeFile(mount.target));
-    TRY(ApplyRecursive(tree.get(), mount.options, mount.target));
+    TRY(ApplyRecursive(tree, mount.options, mount.target));
     if (mount.options.set != 0 || mount.options.clear != 0) {
-      TRY(sys::SetMountAttributes(tree.get(), mount.options.set, mount.options.clear, 0, false, mount.target));
+      TRY(sys::SetMountAttributes(tree, mount.options.set, mount.options.clear, 0, false, mount.target));
     }
-    TRY(sys::MoveMount(tree.get(), target.get(), mount.target));
-    return ApplyPropagation(tree.get(), mount.options, mount.target);
+    TRY(sys::MoveMount(tree, target.get(), mount.target));
+    return ApplyPropagation(tree, mount.options, mount.target);
   }
 
   Result<> operator()(const plan::FilesystemMount& mount) {
@@ -163,6 +169,7 @@ class Mounter {
   Resolver resolver_;
   const CgroupView& view_;
   CgroupGate& gate_;
+  int source_ = -1;
 };
 
 std::string Describe(const plan::MountStep& step) {
@@ -185,9 +192,12 @@ std::string Describe(const plan::MountStep& step) {
 
 }  // namespace
 
-Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const CgroupView& view, CgroupGate& gate) {
+Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped, const CgroupView& view,
+               CgroupGate& gate) {
   Mounter mounter{handles, view, gate};
-  for (const plan::MountStep& step : plan.mounts) {
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    const plan::MountStep& step = plan.mounts[i];
+    mounter.UseSource(i < idmapped.size() ? idmapped[i].get() : -1);
     Result<> done = std::visit(mounter, step);
     if (!done) {
       return std::unexpected(Context(Describe(step), std::move(done).error()));

@@ -39,7 +39,9 @@ struct CgroupView {
   bool own_namespace = false;  // a cgroup namespace: the hierarchies are mounted, not bound
 };
 
-Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const CgroupView& view, CgroupGate& gate);
+// `idmapped`: the sources of idmapped mounts, parallel to plan.mounts; may be empty where there are none.
+Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped, const CgroupView& view,
+               CgroupGate& gate);
 // Default and listed nodes, /dev/fd and its like, /dev/ptmx.
 Result<> MakeDevices(const plan::Rootfs& plan, const Handles& handles);
 Result<> WriteSysctls(const oci::StringMap& sysctls);

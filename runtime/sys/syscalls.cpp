@@ -190,6 +190,17 @@ Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, s
   return {};
 }
 
+Result<> SetIdMapping(int mount, int userns, bool recursive, const std::string& name) {
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<std::uint64_t>(userns);
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  if (::mount_setattr(mount, "", flags, &attributes, sizeof attributes) != 0) {
+    return std::unexpected(SysError("mount_setattr", name));
+  }
+  return {};
+}
+
 Result<> MoveMount(int mount, int target, const std::string& name) {
   if (::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
     return std::unexpected(SysError("move_mount", name));

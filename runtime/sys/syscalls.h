@@ -47,6 +47,8 @@ std::string FsLog(int fs);
 // MOUNT_ATTR_* to set and clear, MS_PRIVATE... as propagation (0: leave); on the mount that `mount` is the root of.
 Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, std::uint64_t propagation,
                             bool recursive, const std::string& name);
+// MOUNT_ATTR_IDMAP with the mapping of the user namespace `userns`; `mount` must be detached.
+Result<> SetIdMapping(int mount, int userns, bool recursive, const std::string& name);
 // Attaches the detached `mount` on the directory or file that `target` refers to.
 Result<> MoveMount(int mount, int target, const std::string& name);
 

@@ -58,13 +58,19 @@ void WriteLinux(JsonWriter& out) {
   out.Key("rdma").Bool(true);
   out.EndObject();
   WriteSeccomp(out);
-  WriteEnabled(out, "apparmor", false);
-  WriteEnabled(out, "selinux", false);
+  WriteEnabled(out, "apparmor", true);
+  WriteEnabled(out, "selinux", true);
   WriteEnabled(out, "intelRdt", false);
   out.Key("mountExtensions").BeginObject();
-  WriteEnabled(out, "idmap", false);
+  WriteEnabled(out, "idmap", true);
   out.EndObject();
   WriteEnabled(out, "netDevices", false);
+  out.Key("memoryPolicy").BeginObject();
+  WriteStrings(out, "modes",
+               Names{"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY",
+                     "MPOL_WEIGHTED_INTERLEAVE"});
+  WriteStrings(out, "flags", Names{"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"});
+  out.EndObject();
   out.EndObject();
 }
 

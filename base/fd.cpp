@@ -49,8 +49,9 @@ Result<std::string> ReadAll(int fd, std::size_t limit, std::string_view name) {
 }
 
 Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
-  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
-  if (!fd) {
+  // A FIFO is read where somebody writes to it (a shell's <(...)); opening one never waits for a writer.
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
+  if (!fd || ::fcntl(fd.get(), F_SETFL, 0) != 0) {
     return std::unexpected(SysError("open", path));
   }
   return ReadAll(fd.get(), limit, path);

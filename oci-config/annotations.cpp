@@ -9,8 +9,10 @@ namespace {
 
 constexpr std::string_view kPrefix = "dev.nucleus.";
 
+// Bounded, whatever the keys of a hostile document are.
 std::string Where(std::string_view key) {
-  return "annotations[\"" + std::string{key} + "\"]: ";
+  constexpr std::size_t kMax = 256;
+  return "annotations[\"" + std::string{key.substr(0, kMax)} + (key.size() > kMax ? "..." : "") + "\"]: ";
 }
 
 template <class T>

@@ -88,12 +88,42 @@ for shell in zsh fish; do
   fi
 done
 
-# The commands that the completion offers are those that the program has.
+# Completion and man page name exactly the commands and options that the program has.
+man_words() {  # COMMAND's part of the man page; "global" is the one before the commands
+  if [[ $1 == global ]]; then
+    sed -n '/^\.Sh GLOBAL OPTIONS/,/^\.Sh COMMANDS/p' docs/man/nucleus.8
+  else
+    awk -v command="$1" '/^\.It Xo/ { getline; within = $2 == command } /^\.It Cm/ { within = $3 == command }
+                         /^\.Sh/ { within = 0 } within' docs/man/nucleus.8
+  fi
+}
 # shellcheck source=/dev/null
-offered=$(source packaging/completions/nucleus.bash && COMP_WORDS=(nucleus "") COMP_CWORD=1 && _nucleus &&
-  printf '%s\n' "${COMPREPLY[@]}")
-for command in $offered; do
-  "$binary" "$command" --help >/dev/null 2>&1 || fail "the completion offers '$command', nucleus does not know it"
+source packaging/completions/nucleus.bash
+commands=$("$binary" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' | sort)
+[[ -n $commands ]] || fail "nucleus --help lists no commands"
+# shellcheck disable=SC2034  # the completion reads them
+offered=$(COMP_WORDS=(nucleus "") COMP_CWORD=1 && _nucleus && printf '%s\n' "${COMPREPLY[@]}" | sort)
+[[ $offered == "$commands" ]] || fail "the bash completion offers other commands than nucleus has: $offered"
+for command in global $commands; do
+  if [[ $command == global ]]; then
+    help=$("$binary" --help)
+  else
+    help=$("$binary" "$command" --help)
+    grep -q "^\.\(It \)\?Cm $command\$" docs/man/nucleus.8 || fail "the man page lacks $command"
+    grep -q "'$command:" packaging/completions/_nucleus || fail "the zsh completion lacks $command"
+    grep -q -- "-a $command -d" packaging/completions/nucleus.fish || fail "the fish completion lacks $command"
+  fi
+  options=$(grep -oE '^  (-[a-z],)?--[a-z-]+' <<<"$help" | grep -oE -- '--[a-z-]+' | grep -v '^--help$' | sort)
+  # shellcheck disable=SC2086,SC2154  # words; from the completion
+  listed=$(printf '%s\n' ${_nucleus_options[$command]} | grep -v '^--help$' | sort)
+  [[ $listed == "$options" ]] || fail "bash completion and $command --help differ: ${listed//$'\n'/ } / ${options//$'\n'/ }"
+  # run's and exec's pages refer to create's.
+  documented=$(man_words "$command"; if [[ $command == run || $command == exec ]]; then man_words create; fi)
+  for option in $options; do
+    grep -qE "Fl (. , )?-${option#--}( |$)" <<<"$documented" || fail "the man page lacks $option of $command"
+    grep -qF -- "$option" packaging/completions/_nucleus || fail "the zsh completion lacks $option"
+    grep -qE -- "-l ${option#--}( |$)" packaging/completions/nucleus.fish || fail "the fish completion lacks $option"
+  done
 done
 
 echo "packaging: $(basename "$deb"), ${#expected[@]} files, binary of $size bytes, depends: $depends"

@@ -197,6 +197,8 @@ Result<> Join(Joiner& joiner) {
   if (::fchdir(joiner.root) != 0 || ::chroot(".") != 0 || ::chdir("/") != 0) {
     return std::unexpected(SysError("chroot", "the container's root"));
   }
+  // No directory stays open: a working directory or a program at /proc/self/fd/N would reach it.
+  ::close(joiner.root);
   if (::setsid() < 0) {
     return std::unexpected(SysError("setsid", ""));
   }

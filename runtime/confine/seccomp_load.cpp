@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,6 +81,8 @@ class SharedHandover {
     if (const Result<> sent = sys::SendFd(socket, listener, state, "seccomp agent"); !sent) {
       outcome = sent.error().code != 0 ? sent.error().code : EIO;
     }
+    // The end of the message, for an agent that reads up to it before it answers anything: execve may be held back.
+    ::shutdown(socket, SHUT_WR);
     // The agent holds it now. Nobody does if it could not be handed over: then what the filter holds back ends with ENOSYS.
     ::close(listener);
   }

@@ -60,9 +60,7 @@ Result<Pipe> MakePipe() {
   ResetSignals();
   int failure = 0;
   if (::dup2(input, 0) < 0 || ::dup2(output, 1) < 0 || ::dup2(error_output, 2) < 0 || ::fcntl(1, F_SETFL, 0) != 0 ||
-      ::fcntl(2, F_SETFL, 0) != 0) {
-    failure = errno;
-  } else if (!sys::CloseOnExecFrom(3)) {
+      ::fcntl(2, F_SETFL, 0) != 0 || !sys::CloseOnExecFrom(3)) {
     failure = errno;
   } else {
     const std::vector<std::string> path_alone = {hook.path};

@@ -131,7 +131,7 @@ Result<std::string> FindExecutable(const std::string& name, const std::vector<st
     const std::size_t colon = path.find(':');
     const std::string_view directory = path.substr(0, colon);
     path.remove_prefix(colon == std::string_view::npos ? path.size() : colon + 1);
-    const std::string candidate = (directory.empty() ? std::string{"."} : std::string{directory}) + "/" + name;
+    std::string candidate = (directory.empty() ? std::string{"."} : std::string{directory}) + "/" + name;
     const Result<> checked = CheckExecutable(candidate);
     if (checked) {
       return candidate;
@@ -178,7 +178,7 @@ void AddHome(std::vector<std::string>& env, uid_t uid) {
   env.push_back("HOME=" + home);
 }
 
-Result<> ConfineAndExecute(FinalSteps steps, const std::function<Result<>()>& gate) {
+Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>()>& gate) {
   const oci::Process& process = *steps.process;
   // With the runtime's rights where they reach, else with the user's own: a directory may be closed to either.
   const Result<> entered = EnterWorkingDirectory(process.cwd);

@@ -47,6 +47,6 @@ struct FinalSteps {
 
 // Prepare, find the executable, `gate` (init waits there for `start`; returns the socket that hears of a failure), then
 // the filter and execve. Returns only on failure.
-Result<> ConfineAndExecute(FinalSteps steps, const std::function<Result<>()>& gate);
+Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>()>& gate);
 
 }  // namespace nucleus::container

@@ -61,8 +61,11 @@ Namespaces PlanNamespaces(const oci::Linux& container) {
     }
   }
   // A user namespace comes first: joining the others asks for the privileges that it gives.
-  std::stable_partition(result.join.begin(), result.join.end(),
-                        [](const NamespaceJoin& join) { return join.type == CLONE_NEWUSER; });
+  const auto user = std::find_if(result.join.begin(), result.join.end(),
+                                 [](const NamespaceJoin& join) { return join.type == CLONE_NEWUSER; });
+  if (user != result.join.end()) {
+    std::rotate(result.join.begin(), user, user + 1);
+  }
   return result;
 }
 

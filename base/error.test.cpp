@@ -3,7 +3,6 @@
 #include "base/error.h"
 
 #include <boost/test/unit_test.hpp>
-
 #include <memory>
 
 namespace nucleus {

@@ -3,12 +3,11 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <thread>
 
 namespace nucleus {

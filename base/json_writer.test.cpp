@@ -19,8 +19,8 @@ std::string Written(std::string_view value) {
 bool IsValid(const std::string& json) {
   yajl_handle parser = yajl_alloc(nullptr, nullptr, nullptr);
   const auto* bytes = reinterpret_cast<const unsigned char*>(json.data());
-  const bool valid = yajl_parse(parser, bytes, json.size()) == yajl_status_ok &&
-                     yajl_complete_parse(parser) == yajl_status_ok;
+  const bool valid =
+      yajl_parse(parser, bytes, json.size()) == yajl_status_ok && yajl_complete_parse(parser) == yajl_status_ok;
   yajl_free(parser);
   return valid;
 }
@@ -95,7 +95,10 @@ BOOST_AUTO_TEST_CASE(what_is_not_utf8_is_replaced) {
       BOOST_TEST(Written(row.bytes) == Replaced(row.replacements));
     }
   }
-  BOOST_TEST(Written("a\xff" "b\xc3\xa9") == "\"a\xEF\xBF\xBD" "b\xc3\xa9\"");
+  BOOST_TEST(Written("a\xff"
+                     "b\xc3\xa9") ==
+             "\"a\xEF\xBF\xBD"
+             "b\xc3\xa9\"");
 }
 
 BOOST_AUTO_TEST_CASE(every_pair_of_bytes_gives_valid_json) {

@@ -2,9 +2,8 @@
 
 #include "oci-config/annotations.h"
 
-#include <boost/test/unit_test.hpp>
-
 #include <algorithm>
+#include <boost/test/unit_test.hpp>
 
 namespace nucleus::oci {
 namespace {
@@ -54,8 +53,8 @@ BOOST_AUTO_TEST_CASE(other_prefixes_are_left_alone) {
 }
 
 BOOST_AUTO_TEST_CASE(unknown_keys) {
-  for (const char* key : {"dev.nucleus.mod", "dev.nucleus.", "dev.nucleus.Mode", "dev.nucleus.mode ", "dev.nucleus.mode.x",
-                          "dev.nucleus.policy", "dev.nucleus.policy.apparmor"}) {
+  for (const char* key : {"dev.nucleus.mod", "dev.nucleus.", "dev.nucleus.Mode", "dev.nucleus.mode ",
+                          "dev.nucleus.mode.x", "dev.nucleus.policy", "dev.nucleus.policy.apparmor"}) {
     BOOST_TEST(ErrorOf({{key, "agent"}}) == "annotations[\"" + std::string{key} + "\"]: unknown key");
   }
 }
@@ -86,8 +85,8 @@ BOOST_AUTO_TEST_CASE(words) {
 
   BOOST_TEST(ErrorOf({{"dev.nucleus.mode", "Agent"}}) ==
              R"(annotations["dev.nucleus.mode"]: must be one of agent, strict-agent, production)");
-  for (const char* key : {"mode", "runtime", "rootfs.mode", "network", "gvisor.platform", "gvisor.network",
-                          "require.lockdown"}) {
+  for (const char* key :
+       {"mode", "runtime", "rootfs.mode", "network", "gvisor.platform", "gvisor.network", "require.lockdown"}) {
     for (const char* value : {"", "x", "none ", " native", "true"}) {
       BOOST_TEST(ErrorOf({{"dev.nucleus." + std::string{key}, value}})
                      .starts_with("annotations[\"dev.nucleus." + std::string{key} + "\"]: must be one of "));
@@ -110,10 +109,10 @@ BOOST_AUTO_TEST_CASE(pins) {
   const std::string bad_digest = "the digest must be @sha256: and 64 lower-case hex digits";
   std::string upper = kHex;
   upper[10] = 'A';
-  for (const std::string& value : {
-           "p@sha256:" + kHex.substr(1), "p@sha256:" + kHex + "0", "p@sha256:" + upper, std::string{"p@sha256:"},
-           "p@sha512:" + kHex, "p@SHA256:" + kHex, "p@" + kHex, "p@sha256" + kHex, "p@sha256:" + kHex + " ",
-           "p@sha256:" + kHex + "@sha256:", std::string{"p@"}, "p@sha256:0x" + kHex.substr(2)}) {
+  for (const std::string& value :
+       {"p@sha256:" + kHex.substr(1), "p@sha256:" + kHex + "0", "p@sha256:" + upper, std::string{"p@sha256:"},
+        "p@sha512:" + kHex, "p@SHA256:" + kHex, "p@" + kHex, "p@sha256" + kHex, "p@sha256:" + kHex + " ",
+        "p@sha256:" + kHex + "@sha256:", std::string{"p@"}, "p@sha256:0x" + kHex.substr(2)}) {
     BOOST_TEST_CONTEXT(value) {
       BOOST_TEST(PinError(value) == bad_digest);
     }
@@ -144,10 +143,13 @@ BOOST_AUTO_TEST_CASE(every_pin_goes_to_its_own_member) {
 // What is known but not carried out is refused by name; the default, spelled out, is not.
 BOOST_AUTO_TEST_CASE(unsupported) {
   static const std::pair<const char*, const char*> kAsks[] = {
-      {"mode", "agent"},           {"runtime", "gvisor"},     {"policy.seccomp", "p"},    {"policy.capabilities", "p"},
-      {"policy.landlock", "p"},    {"policy.egress", "p"},    {"rootfs.manifest", "p"},   {"rootfs.mode", "copy"},
-      {"network", "none"},         {"seccomp.trace", "/p"},   {"gvisor.platform", "kvm"}, {"gvisor.network", "host"},
-      {"gvisor.runsc", "/p"},      {"require.lockdown", "integrity"},
+      {"mode", "agent"},          {"runtime", "gvisor"},
+      {"policy.seccomp", "p"},    {"policy.capabilities", "p"},
+      {"policy.landlock", "p"},   {"policy.egress", "p"},
+      {"rootfs.manifest", "p"},   {"rootfs.mode", "copy"},
+      {"network", "none"},        {"seccomp.trace", "/p"},
+      {"gvisor.platform", "kvm"}, {"gvisor.network", "host"},
+      {"gvisor.runsc", "/p"},     {"require.lockdown", "integrity"},
   };
   BOOST_TEST(std::size(kAsks) == KnownAnnotations().size());
   for (const auto& [key, value] : kAsks) {

@@ -208,8 +208,8 @@ BOOST_AUTO_TEST_CASE(depth_is_bounded) {
   // The object itself is one level.
   const std::size_t most = kMaxJsonDepth - 1;
   BOOST_TEST(ErrorOf(Config("\"x\": " + Repeat("[", most) + Repeat("]", most))) == "accepted");
-  BOOST_TEST(ErrorOf(Config("\"x\": " + Repeat("[", most + 1) + Repeat("]", most + 1)))
-                 .ends_with(": nested too deeply"));
+  BOOST_TEST(
+      ErrorOf(Config("\"x\": " + Repeat("[", most + 1) + Repeat("]", most + 1))).ends_with(": nested too deeply"));
   BOOST_TEST(ErrorOf(Config("\"x\": " + Repeat("{\"a\":", 100000))).ends_with(": nested too deeply"));
 }
 

@@ -49,8 +49,8 @@ BOOST_AUTO_TEST_CASE(every_property) {
     "intelRdt": {"closID": "g", "l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=20", "schemata": ["L2:0=3"],
                  "enableMonitoring": true})");
   BOOST_REQUIRE(container.namespaces.size() == 8U);
-  static constexpr NamespaceType kTypes[] = {NamespaceType::kPid,  NamespaceType::kNetwork, NamespaceType::kMount,
-                                             NamespaceType::kIpc,  NamespaceType::kUts,     NamespaceType::kUser,
+  static constexpr NamespaceType kTypes[] = {NamespaceType::kPid,    NamespaceType::kNetwork, NamespaceType::kMount,
+                                             NamespaceType::kIpc,    NamespaceType::kUts,     NamespaceType::kUser,
                                              NamespaceType::kCgroup, NamespaceType::kTime};
   for (std::size_t i = 0; i < 8; ++i) {
     BOOST_TEST((container.namespaces[i].type == kTypes[i]));
@@ -108,9 +108,9 @@ BOOST_AUTO_TEST_CASE(what_callers_write) {
 
 BOOST_AUTO_TEST_CASE(closed_lists) {
   static constexpr std::pair<const char*, RootfsPropagation> kPropagations[] = {
-      {"shared", RootfsPropagation::kShared},     {"rshared", RootfsPropagation::kShared},
-      {"slave", RootfsPropagation::kSlave},       {"rslave", RootfsPropagation::kSlave},
-      {"private", RootfsPropagation::kPrivate},   {"rprivate", RootfsPropagation::kPrivate},
+      {"shared", RootfsPropagation::kShared},         {"rshared", RootfsPropagation::kShared},
+      {"slave", RootfsPropagation::kSlave},           {"rslave", RootfsPropagation::kSlave},
+      {"private", RootfsPropagation::kPrivate},       {"rprivate", RootfsPropagation::kPrivate},
       {"unbindable", RootfsPropagation::kUnbindable}, {"runbindable", RootfsPropagation::kUnbindable}};
   for (const auto& [word, value] : kPropagations) {
     BOOST_TEST((*GoodLinux("\"rootfsPropagation\": \"" + std::string{word} + "\"").rootfs_propagation == value));
@@ -202,9 +202,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(mappings)
 
 BOOST_AUTO_TEST_CASE(rules) {
-  const auto error = [](const std::string& list) {
-    return ErrorOf(LinuxConfig("\"uidMappings\": [" + list + "]"));
-  };
+  const auto error = [](const std::string& list) { return ErrorOf(LinuxConfig("\"uidMappings\": [" + list + "]")); };
   const std::string where = "config.json: linux.uidMappings";
   BOOST_TEST(error(Mapping(0, 0, 0)) == where + "[0].size: must be greater than 0");
   BOOST_TEST(error(Mapping(0, 0, 4294967296)) == where + "[0].size: out of range");

@@ -50,7 +50,8 @@ BOOST_AUTO_TEST_CASE(every_property) {
                   "runtime": 1, "deadline": 2, "period": 18446744073709551615},
     "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 7},
     "execCPUAffinity": {"initial": "0-3,7", "final": "2"}
-  })")).process;
+  })"))
+                               .process;
   BOOST_TEST(process.terminal);
   BOOST_TEST(process.console_size->height == 24U);
   BOOST_TEST(process.console_size->width == 65535U);
@@ -115,10 +116,11 @@ BOOST_AUTO_TEST_CASE(what_callers_write) {
 
 BOOST_AUTO_TEST_CASE(all_rlimits) {
   const std::pair<const char*, int> names[] = {
-      {"AS", RLIMIT_AS},           {"CORE", RLIMIT_CORE},     {"CPU", RLIMIT_CPU},         {"DATA", RLIMIT_DATA},
-      {"FSIZE", RLIMIT_FSIZE},     {"LOCKS", RLIMIT_LOCKS},   {"MEMLOCK", RLIMIT_MEMLOCK}, {"MSGQUEUE", RLIMIT_MSGQUEUE},
-      {"NICE", RLIMIT_NICE},       {"NOFILE", RLIMIT_NOFILE}, {"NPROC", RLIMIT_NPROC},     {"RSS", RLIMIT_RSS},
-      {"RTPRIO", RLIMIT_RTPRIO},   {"RTTIME", RLIMIT_RTTIME}, {"SIGPENDING", RLIMIT_SIGPENDING},
+      {"AS", RLIMIT_AS},           {"CORE", RLIMIT_CORE},         {"CPU", RLIMIT_CPU},
+      {"DATA", RLIMIT_DATA},       {"FSIZE", RLIMIT_FSIZE},       {"LOCKS", RLIMIT_LOCKS},
+      {"MEMLOCK", RLIMIT_MEMLOCK}, {"MSGQUEUE", RLIMIT_MSGQUEUE}, {"NICE", RLIMIT_NICE},
+      {"NOFILE", RLIMIT_NOFILE},   {"NPROC", RLIMIT_NPROC},       {"RSS", RLIMIT_RSS},
+      {"RTPRIO", RLIMIT_RTPRIO},   {"RTTIME", RLIMIT_RTTIME},     {"SIGPENDING", RLIMIT_SIGPENDING},
       {"STACK", RLIMIT_STACK},
   };
   for (const auto& [name, resource] : names) {
@@ -131,9 +133,12 @@ BOOST_AUTO_TEST_CASE(all_rlimits) {
 
 BOOST_AUTO_TEST_CASE(all_scheduler_policies_and_flags) {
   const std::pair<const char*, SchedulerPolicy> policies[] = {
-      {"SCHED_OTHER", SchedulerPolicy::kOther}, {"SCHED_FIFO", SchedulerPolicy::kFifo},
-      {"SCHED_RR", SchedulerPolicy::kRr},       {"SCHED_BATCH", SchedulerPolicy::kBatch},
-      {"SCHED_ISO", SchedulerPolicy::kIso},     {"SCHED_IDLE", SchedulerPolicy::kIdle},
+      {"SCHED_OTHER", SchedulerPolicy::kOther},
+      {"SCHED_FIFO", SchedulerPolicy::kFifo},
+      {"SCHED_RR", SchedulerPolicy::kRr},
+      {"SCHED_BATCH", SchedulerPolicy::kBatch},
+      {"SCHED_ISO", SchedulerPolicy::kIso},
+      {"SCHED_IDLE", SchedulerPolicy::kIdle},
       {"SCHED_DEADLINE", SchedulerPolicy::kDeadline},
   };
   for (const auto& [name, policy] : policies) {
@@ -141,8 +146,8 @@ BOOST_AUTO_TEST_CASE(all_scheduler_policies_and_flags) {
     BOOST_TEST((process.scheduler->policy == policy));
   }
   const std::pair<const char*, std::uint64_t> flags[] = {
-      {"SCHED_FLAG_RESET_ON_FORK", 0x01}, {"SCHED_FLAG_RECLAIM", 0x02},     {"SCHED_FLAG_DL_OVERRUN", 0x04},
-      {"SCHED_FLAG_KEEP_POLICY", 0x08},   {"SCHED_FLAG_KEEP_PARAMS", 0x10}, {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
+      {"SCHED_FLAG_RESET_ON_FORK", 0x01},  {"SCHED_FLAG_RECLAIM", 0x02},     {"SCHED_FLAG_DL_OVERRUN", 0x04},
+      {"SCHED_FLAG_KEEP_POLICY", 0x08},    {"SCHED_FLAG_KEEP_PARAMS", 0x10}, {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
       {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40},
   };
   for (const auto& [name, bit] : flags) {

@@ -39,8 +39,8 @@ BOOST_AUTO_TEST_CASE(every_property) {
   BOOST_TEST((seccomp.default_action == SeccompAction::kErrno));
   BOOST_TEST(*seccomp.default_errno_ret == 38U);
   BOOST_TEST(seccomp.architectures == (Strings{"SCMP_ARCH_X86_64", "SCMP_ARCH_X32"}), boost::test_tools::per_element());
-  BOOST_TEST((*seccomp.flags == std::vector<SeccompFlag>{SeccompFlag::kTsync, SeccompFlag::kLog, SeccompFlag::kSpecAllow,
-                                                         SeccompFlag::kWaitKillableRecv}));
+  BOOST_TEST((*seccomp.flags == std::vector<SeccompFlag>{SeccompFlag::kTsync, SeccompFlag::kLog,
+                                                         SeccompFlag::kSpecAllow, SeccompFlag::kWaitKillableRecv}));
   BOOST_TEST(seccomp.listener_path == "/run/agent.sock");
   BOOST_TEST(seccomp.listener_metadata == "m");
   BOOST_REQUIRE(seccomp.syscalls.size() == 3U);
@@ -65,10 +65,14 @@ BOOST_AUTO_TEST_CASE(absent_flags_differ_from_none) {
 
 BOOST_AUTO_TEST_CASE(all_actions) {
   static constexpr std::pair<const char*, SeccompAction> kActions[] = {
-      {"KILL", SeccompAction::kKillThread},         {"KILL_THREAD", SeccompAction::kKillThread},
-      {"KILL_PROCESS", SeccompAction::kKillProcess}, {"TRAP", SeccompAction::kTrap},
-      {"ERRNO", SeccompAction::kErrno},             {"TRACE", SeccompAction::kTrace},
-      {"ALLOW", SeccompAction::kAllow},             {"LOG", SeccompAction::kLog},
+      {"KILL", SeccompAction::kKillThread},
+      {"KILL_THREAD", SeccompAction::kKillThread},
+      {"KILL_PROCESS", SeccompAction::kKillProcess},
+      {"TRAP", SeccompAction::kTrap},
+      {"ERRNO", SeccompAction::kErrno},
+      {"TRACE", SeccompAction::kTrace},
+      {"ALLOW", SeccompAction::kAllow},
+      {"LOG", SeccompAction::kLog},
   };
   for (const auto& [name, action] : kActions) {
     const std::string word = "\"SCMP_ACT_" + std::string{name} + "\"";
@@ -77,8 +81,8 @@ BOOST_AUTO_TEST_CASE(all_actions) {
     const Seccomp as_rule = GoodSeccomp(R"("syscalls": [{"names": ["read"], "action": )" + word + "}]");
     BOOST_TEST((as_rule.syscalls.at(0).action == action));
     // An errno only where the action returns one.
-    const std::string with_errno = ErrorOf(
-        SeccompConfig(R"("syscalls": [{"names": ["read"], "errnoRet": 1, "action": )" + word + "}]"));
+    const std::string with_errno =
+        ErrorOf(SeccompConfig(R"("syscalls": [{"names": ["read"], "errnoRet": 1, "action": )" + word + "}]"));
     const bool takes = action == SeccompAction::kErrno || action == SeccompAction::kTrace;
     BOOST_TEST(with_errno == (takes ? "accepted"
                                     : "config.json: linux.seccomp.syscalls[0].errnoRet: only for SCMP_ACT_ERRNO and "
@@ -88,23 +92,27 @@ BOOST_AUTO_TEST_CASE(all_actions) {
 
 BOOST_AUTO_TEST_CASE(all_operators) {
   static constexpr std::pair<const char*, SeccompOperator> kOperators[] = {
-      {"NE", SeccompOperator::kNe}, {"LT", SeccompOperator::kLt},
-      {"LE", SeccompOperator::kLe}, {"EQ", SeccompOperator::kEq},
-      {"GE", SeccompOperator::kGe}, {"GT", SeccompOperator::kGt},
+      {"NE", SeccompOperator::kNe},
+      {"LT", SeccompOperator::kLt},
+      {"LE", SeccompOperator::kLe},
+      {"EQ", SeccompOperator::kEq},
+      {"GE", SeccompOperator::kGe},
+      {"GT", SeccompOperator::kGt},
       {"MASKED_EQ", SeccompOperator::kMaskedEq},
   };
   for (const auto& [name, op] : kOperators) {
     const Seccomp seccomp = GoodSeccomp(R"("syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW",
-        "args": [{"index": 1, "value": 2, "op": "SCMP_CMP_)" + std::string{name} + "\"}]}]");
+        "args": [{"index": 1, "value": 2, "op": "SCMP_CMP_)" +
+                                        std::string{name} + "\"}]}]");
     BOOST_TEST((seccomp.syscalls.at(0).args.at(0).op == op));
   }
 }
 
 BOOST_AUTO_TEST_CASE(all_architectures) {
-  static constexpr const char* kNames[] = {"X86",      "X86_64",   "X32",        "ARM",    "AARCH64",  "MIPS",
-                                           "MIPS64",   "MIPS64N32", "MIPSEL",    "MIPSEL64", "MIPSEL64N32", "PPC",
-                                           "PPC64",    "PPC64LE",  "S390",       "S390X",  "PARISC",   "PARISC64",
-                                           "RISCV64",  "LOONGARCH64", "M68K",    "SH",     "SHEB"};
+  static constexpr const char* kNames[] = {"X86",     "X86_64",      "X32",    "ARM",      "AARCH64",     "MIPS",
+                                           "MIPS64",  "MIPS64N32",   "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PPC",
+                                           "PPC64",   "PPC64LE",     "S390",   "S390X",    "PARISC",      "PARISC64",
+                                           "RISCV64", "LOONGARCH64", "M68K",   "SH",       "SHEB"};
   static_assert(std::size(kNames) == 23);
   for (const char* name : kNames) {
     BOOST_TEST(ErrorOf(SeccompConfig("\"architectures\": [\"SCMP_ARCH_" + std::string{name} + "\"]")) == "accepted");
@@ -120,8 +128,7 @@ BOOST_AUTO_TEST_CASE(what_callers_write) {
       {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "errno": "ENOSYS", "args": []},
       {"names": ["futex_waitv", "uretprobe", "lsm_get_self_attr"], "action": "SCMP_ACT_ALLOW", "args": null}]})")) ==
              "accepted");
-  BOOST_TEST(ErrorOf(LinuxConfig(R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": null})")) ==
-             "accepted");
+  BOOST_TEST(ErrorOf(LinuxConfig(R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": null})")) == "accepted");
 }
 
 BOOST_AUTO_TEST_CASE(refusals) {
@@ -139,8 +146,7 @@ BOOST_AUTO_TEST_CASE(refusals) {
       {R"("syscalls": {})", "syscalls: expected array"},
       {R"("syscalls": [{"action": "SCMP_ACT_ALLOW"}])", "syscalls[0].names: must not be empty"},
       {R"("syscalls": [{"names": [], "action": "SCMP_ACT_ALLOW"}])", "syscalls[0].names: must not be empty"},
-      {R"("syscalls": [{"names": ["a", ""], "action": "SCMP_ACT_ALLOW"}])",
-       "syscalls[0].names[1]: must not be empty"},
+      {R"("syscalls": [{"names": ["a", ""], "action": "SCMP_ACT_ALLOW"}])", "syscalls[0].names[1]: must not be empty"},
       {R"("syscalls": [{"names": "read", "action": "SCMP_ACT_ALLOW"}])", "syscalls[0].names: expected array"},
       {R"("syscalls": [{"names": ["read"]}])", "syscalls[0].action: required"},
       {R"("syscalls": [{"names": ["read"], "action": "ALLOW"}])",

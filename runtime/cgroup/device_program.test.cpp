@@ -2,9 +2,8 @@
 
 #include "runtime/cgroup/device_program.h"
 
-#include <boost/test/unit_test.hpp>
-
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <optional>
 #include <random>
 #include <set>
@@ -105,10 +104,9 @@ bool Reference(const std::vector<DeviceRule>& rules, const Access& access) {
     bool allowed = true;
     for (const DeviceRule& rule : rules) {
       const auto any = [](const std::optional<std::int64_t>& number) { return !number || *number == -1; };
-      const bool matches =
-          (Bits(rule.access) & bit) != 0 &&
-          (rule.type == 'a' || rule.type == access.type) && (any(rule.major) || *rule.major == access.major) &&
-          (any(rule.minor) || *rule.minor == access.minor);
+      const bool matches = (Bits(rule.access) & bit) != 0 && (rule.type == 'a' || rule.type == access.type) &&
+                           (any(rule.major) || *rule.major == access.major) &&
+                           (any(rule.minor) || *rule.minor == access.minor);
       if (matches) {
         allowed = rule.allow;
       }
@@ -167,7 +165,8 @@ BOOST_AUTO_TEST_CASE(single_rules) {
   for (const bool allow : {false, true}) {
     for (const char type : {'a', 'b', 'c'}) {
       for (const std::optional<std::int64_t> major : {std::optional<std::int64_t>{}, {-1}, {0}, {10}, {4294967295}}) {
-        for (const std::optional<std::int64_t> minor : {std::optional<std::int64_t>{}, {-1}, {0}, {229}, {4294967295}}) {
+        for (const std::optional<std::int64_t> minor :
+             {std::optional<std::int64_t>{}, {-1}, {0}, {229}, {4294967295}}) {
           for (const char* access : {"", "r", "w", "m", "rw", "rm", "wm", "rwm", "mwr", "rr"}) {
             Compare({Rule(allow, type, major, minor, access)});
             Compare({Rule(!allow, 'a', {}, {}, "rwm"), Rule(allow, type, major, minor, access)});
@@ -267,7 +266,8 @@ BOOST_AUTO_TEST_CASE(says_the_same_or_refuses) {
       for (const char c : kNames) {
         access += pick({0, 1}) == 1 ? std::string{c} : "";
       }
-      rules.push_back(Rule(pick({0, 1, 1}) == 1, "abc"[pick({0, 1, 2})], pick({-1, 1, 10}), pick({-1, 3, 229}), access));
+      rules.push_back(
+          Rule(pick({0, 1, 1}) == 1, "abc"[pick({0, 1, 2})], pick({-1, 1, 10}), pick({-1, 3, 229}), access));
     }
     const Result<DeviceList> list = ForV1(rules);
     if (!list) {
@@ -300,9 +300,9 @@ BOOST_AUTO_TEST_CASE(says_the_same_or_refuses) {
 }
 
 BOOST_AUTO_TEST_CASE(merged_and_removed) {
-  const Result<DeviceList> merged = ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 1, 3, "r"),
-                                           Rule(true, 'c', 1, 3, "w"), Rule(true, 'b', 8, {}, "m"),
-                                           Rule(true, 'b', 8, -1, "r")});
+  const Result<DeviceList> merged =
+      ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 1, 3, "r"), Rule(true, 'c', 1, 3, "w"),
+             Rule(true, 'b', 8, {}, "m"), Rule(true, 'b', 8, -1, "r")});
   BOOST_REQUIRE(merged.has_value());
   BOOST_TEST(!merged->allow_others);
   BOOST_REQUIRE(merged->exceptions.size() == 2U);
@@ -326,14 +326,14 @@ BOOST_AUTO_TEST_CASE(a_hole_in_a_wildcard_is_refused) {
   BOOST_REQUIRE(!hole.has_value());
   BOOST_TEST(hole.error().message == "cgroup v1 cannot except \"c 10:229 w\" from \"c 10:* rw\"");
   // Of access that was never granted nothing need be taken.
-  BOOST_TEST(ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 10, {}, "r"), Rule(false, 'c', 10, 229, "w")})
-                 .has_value());
+  BOOST_TEST(
+      ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'c', 10, {}, "r"), Rule(false, 'c', 10, 229, "w")}).has_value());
 }
 
 // "a" with a number or less than all access is not everything.
 BOOST_AUTO_TEST_CASE(partial_wildcards) {
-  const Result<DeviceList> list = ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'a', 10, 229, "rw"),
-                                         Rule(true, 'a', {}, {}, "m")});
+  const Result<DeviceList> list =
+      ForV1({Rule(false, 'a', {}, {}, ""), Rule(true, 'a', 10, 229, "rw"), Rule(true, 'a', {}, {}, "m")});
   BOOST_REQUIRE(list.has_value());
   BOOST_TEST(!list->allow_others);
   BOOST_TEST(list->exceptions.size() == 4U);
@@ -373,8 +373,7 @@ BOOST_AUTO_TEST_CASE(what_every_container_gets) {
 BOOST_AUTO_TEST_CASE(the_bundles_rules) {
   const auto may = [](const std::vector<DeviceRule>& rules, char type, std::uint32_t major, std::uint32_t minor,
                       const std::string& access) {
-    return Reference(WithDefaultDevices(rules),
-                     {.type = type, .major = major, .minor = minor, .bits = Bits(access)});
+    return Reference(WithDefaultDevices(rules), {.type = type, .major = major, .minor = minor, .bits = Bits(access)});
   };
   // The first rule of every config that podman, containerd and docker write.
   const std::vector<DeviceRule> deny = {Rule(false, 'a', {}, {}, "rwm")};

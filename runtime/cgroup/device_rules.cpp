@@ -69,8 +69,8 @@ Result<> RemoveException(std::vector<oci::DeviceRule>& exceptions, const oci::De
       continue;
     }
     if (!Covers(rule, other)) {
-      return std::unexpected(Failure("cgroup v1 cannot except \"" + Describe(rule) + "\" from \"" + Describe(other) + "\"",
-                                     EINVAL));
+      return std::unexpected(
+          Failure("cgroup v1 cannot except \"" + Describe(rule) + "\" from \"" + Describe(other) + "\"", EINVAL));
     }
     other.access = left != 0 ? AccessText(left) : "-";
   }

@@ -118,7 +118,8 @@ BOOST_AUTO_TEST_CASE(odd_lines) {
   BOOST_TEST(Good("41 32 0:36 / /m rw - cgroup cgroup rw,memory", "4:memory:/x").hierarchies.size() == 1U);
   for (const char* line : {"1 2 3 - cgroup cgroup rw", "1 2 3 4 5 - cgroup", "1 2 3 4 5 - cgroup2 x"}) {
     const Result<Host> cut = ParseHost(line, kV1Self);
-    BOOST_TEST((cut.has_value() ? cut->hierarchies.empty() : cut.error().message.find("mountinfo") != std::string::npos));
+    BOOST_TEST(
+        (cut.has_value() ? cut->hierarchies.empty() : cut.error().message.find("mountinfo") != std::string::npos));
   }
   BOOST_TEST(Good(kV1Mounts, "garbage\n:\n::\n4:memory\n4:memory:/ok\n").hierarchies.size() == 1U);
 }
@@ -184,8 +185,8 @@ BOOST_AUTO_TEST_CASE(dots) {
 }
 
 BOOST_AUTO_TEST_CASE(a_part_of_the_hierarchy_is_mounted) {
-  const Host host = Good("41 32 0:36 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
-                         "4:memory:/docker/x/inner\n");
+  const Host host =
+      Good("41 32 0:36 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "4:memory:/docker/x/inner\n");
   BOOST_TEST(PathIn(host, "memory", "a") == "/sys/fs/cgroup/memory/inner/a");
   BOOST_TEST(PathIn(host, "memory", "/a") == "/sys/fs/cgroup/memory/a");
 }

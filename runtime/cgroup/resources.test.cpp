@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -107,8 +106,7 @@ BOOST_AUTO_TEST_CASE(swap_alone) {
   BOOST_TEST(swap(1, INT64_MAX) == std::to_string(INT64_MAX - 1));
   BOOST_TEST(swap({}, 100) == "linux.resources.memory.swap: needs memory.limit on cgroup v2");
   BOOST_TEST(swap(-1, 100) == "linux.resources.memory.swap: needs memory.limit on cgroup v2");
-  BOOST_TEST(swap(100, 99) ==
-             "linux.resources.memory.swap: memory+swap limit must not be below the memory limit");
+  BOOST_TEST(swap(100, 99) == "linux.resources.memory.swap: memory+swap limit must not be below the memory limit");
 }
 
 // What `docker update --memory-reservation` and the like send: all of the structure, zeros for the rest.

@@ -16,9 +16,8 @@ Result<> SetCpuAffinity(pid_t pid, const std::string& list) {
   const std::vector<unsigned> cpus = TRY(sys::ParseNumberList(list));
   const int count = static_cast<int>(cpus.back()) + 1;
   const std::size_t size = CPU_ALLOC_SIZE(count);
-  const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set{CPU_ALLOC(count), [](cpu_set_t* memory) {
-                                                               CPU_FREE(memory);
-                                                             }};
+  const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set{CPU_ALLOC(count),
+                                                             [](cpu_set_t* memory) { CPU_FREE(memory); }};
   CPU_ZERO_S(size, set.get());
   for (const unsigned cpu : cpus) {
     CPU_SET_S(cpu, size, set.get());

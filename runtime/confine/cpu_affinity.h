@@ -1,5 +1,5 @@
-// process.execCPUAffinity: the CPUs of a process that joins a container, before and after it is in the container's cgroup.
-// Source: config.md "Process", sched_setaffinity(2).
+// process.execCPUAffinity: the CPUs of a process that joins a container, before and after it is in the container's
+// cgroup. Source: config.md "Process", sched_setaffinity(2).
 #pragma once
 
 #include <sys/types.h>

@@ -11,7 +11,8 @@ namespace {
 Result<> WriteAttribute(int proc, const std::string& file, const std::string& value) {
   // "thread-self" is a link of procfs itself; nothing else on the way may be one.
   const std::string name = "/proc/" + file;
-  const Fd attribute = TRY(sys::OpenAt2(proc, file, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS));
+  const Fd attribute =
+      TRY(sys::OpenAt2(proc, file, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS));
   return WriteAll(attribute.get(), value, name);
 }
 

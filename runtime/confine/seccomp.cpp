@@ -1,10 +1,9 @@
 // linux.seccomp → a classic BPF program, through libseccomp.
 // Source: config-linux.md "Seccomp", seccomp(2), seccomp_rule_add(3).
 
-#include <seccomp.h>
-
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -91,7 +90,8 @@ scmp_compare Operator(oci::SeccompOperator op) {
 }
 
 scmp_arg_cmp Comparison(const oci::SeccompArg& arg) {
-  // For MASKED_EQ the specification's value is the mask and valueTwo what must remain; libseccomp takes them in that order.
+  // For MASKED_EQ the specification's value is the mask and valueTwo what must remain; libseccomp takes them in that
+  // order.
   return {.arg = arg.index, .op = Operator(arg.op), .datum_a = arg.value, .datum_b = arg.value_two};
 }
 
@@ -142,7 +142,8 @@ Result<> AddSyscall(scmp_filter_ctx context, const oci::SeccompSyscall& rule, st
   if (!repeated) {
     return AddRule(context, action, number, name, arguments);
   }
-  // libseccomp compares an argument once a rule. Profiles that list one twice mean "either", as every runtime reads them.
+  // libseccomp compares an argument once a rule. Profiles that list one twice mean "either", as every runtime reads
+  // them.
   for (const scmp_arg_cmp& argument : arguments) {
     TRY(AddRule(context, action, number, name, {argument}));
   }
@@ -231,9 +232,8 @@ Result<SeccompProgram> CompileSeccomp(const oci::Seccomp& seccomp) {
     program.filter.insert(program.filter.begin(), stub.begin(), stub.end());
   }
   if (program.filter.size() > BPF_MAXINSNS) {
-    return std::unexpected(Failure("the filter is longer than the kernel's " + std::to_string(BPF_MAXINSNS) +
-                                       " instructions",
-                                   E2BIG));
+    return std::unexpected(
+        Failure("the filter is longer than the kernel's " + std::to_string(BPF_MAXINSNS) + " instructions", E2BIG));
   }
   return program;
 }
@@ -269,7 +269,8 @@ SharedProgram::~SharedProgram() {
 Result<> SharedProgram::Set(const SeccompProgram& program) {
   auto* layout = static_cast<SharedLayout*>(memory_);
   if (program.filter.empty() || program.filter.size() > layout->filter.size()) {
-    return std::unexpected(Failure("seccomp: filter of " + std::to_string(program.filter.size()) + " instructions", E2BIG));
+    return std::unexpected(
+        Failure("seccomp: filter of " + std::to_string(program.filter.size()) + " instructions", E2BIG));
   }
   layout->flags = program.flags;
   layout->listener = program.listener ? 1 : 0;

@@ -47,9 +47,8 @@ void NewestSyscalls::Add(std::string_view name) {
 }
 
 const NewestSyscalls::Entry* NewestSyscalls::Find(std::uint32_t token) const {
-  const auto found = std::find_if(entries_.begin(), entries_.end(), [token](const Entry& entry) {
-    return entry.token == token && entry.newest >= 0;
-  });
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [token](const Entry& entry) { return entry.token == token && entry.newest >= 0; });
   return found == entries_.end() ? nullptr : &*found;
 }
 
@@ -76,8 +75,7 @@ std::vector<sock_filter> NewestSyscalls::MakeStub() const {
       AddLimit(block, entry.newest);
     }
     // Another architecture: on to the next block, past this one and its last jump.
-    stub.push_back(
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, entry.token, 0, static_cast<std::uint8_t>(block.size() + 1)));
+    stub.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, entry.token, 0, static_cast<std::uint8_t>(block.size() + 1)));
     stub.insert(stub.end(), block.begin(), block.end());
     to_filter.push_back(stub.size());
     stub.push_back(BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0));

@@ -1,5 +1,5 @@
-// ENOSYS for syscalls that are newer than a profile: its author cannot have meant to deny them, and libc falls back to an
-// older syscall only on ENOSYS. Inside runtime/confine only.
+// ENOSYS for syscalls that are newer than a profile: its author cannot have meant to deny them, and libc falls back to
+// an older syscall only on ENOSYS. Inside runtime/confine only.
 #pragma once
 
 #include <linux/filter.h>
@@ -18,8 +18,8 @@ class NewestSyscalls {
 
   void Add(std::string_view name);
 
-  // BPF to put in front of the filter: answers ENOSYS to what is beyond the newest, and falls through to the filter else.
-  // Architectures of which the profile names nothing get no code.
+  // BPF to put in front of the filter: answers ENOSYS to what is beyond the newest, and falls through to the filter
+  // else. Architectures of which the profile names nothing get no code.
   [[nodiscard]] std::vector<sock_filter> MakeStub() const;
 
  private:

@@ -37,8 +37,8 @@ Loaded Load(const SeccompProgram& program, unsigned more_flags) {
   return result < 0 ? Loaded{.listener = -1, .error = errno} : Loaded{.listener = static_cast<int>(result), .error = 0};
 }
 
-// What the process and its helper tell each other through shared memory: between loading the filter and the agent having
-// the listener the process must not make any syscall.
+// What the process and its helper tell each other through shared memory: between loading the filter and the agent
+// having the listener the process must not make any syscall.
 struct Handover {
   std::atomic<int> listener{-1};    // process → helper: the descriptor; kGaveUp: there is none
   std::atomic<int> outcome{kOpen};  // helper → process: 0, or the errno of handing it over
@@ -83,7 +83,8 @@ class SharedHandover {
     }
     // The end of the message, for an agent that reads up to it before it answers anything: execve may be held back.
     ::shutdown(socket, SHUT_WR);
-    // The agent holds it now. Nobody does if it could not be handed over: then what the filter holds back ends with ENOSYS.
+    // The agent holds it now. Nobody does if it could not be handed over: then what the filter holds back ends with
+    // ENOSYS.
     ::close(listener);
   }
   shared->outcome.store(outcome);

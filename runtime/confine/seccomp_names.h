@@ -14,8 +14,8 @@ std::uint32_t ArchitectureToken(std::string_view name);
 // Can a process on this kernel make syscalls of that architecture? Code for the others would never be reached.
 bool RunsHere(std::uint32_t token);
 
-// The native number, one of libseccomp's negative pseudo numbers (a syscall of another architecture), or __NR_SCMP_ERROR.
-// Knows syscalls that are newer than the libseccomp that this was built with.
+// The native number, one of libseccomp's negative pseudo numbers (a syscall of another architecture), or
+// __NR_SCMP_ERROR. Knows syscalls that are newer than the libseccomp that this was built with.
 int SyscallNumber(std::string_view name);
 
 // The number on `token`'s architecture as the kernel sees it there, negative where it has none.

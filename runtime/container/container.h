@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "base/fd.h"
 #include "oci-config/spec.h"
 #include "oci-config/state.h"
+#include "runtime/cgroup/stats.h"
 
 namespace nucleus::container {
 
@@ -92,6 +94,14 @@ Result<> Delete(const Settings& settings, const std::string& id, bool force);
 Result<Launched> Exec(const Settings& settings, const ExecOptions& options);
 Result<> Pause(const Settings& settings, const std::string& id);
 Result<> Resume(const Settings& settings, const std::string& id);
+// New limits; device rules are not touched. "container not running" when it has ended.
+Result<> Update(const Settings& settings, const std::string& id, const oci::Resources& resources);
+Result<cgroup::Stats> ReadStats(const Settings& settings, const std::string& id);
+// Calls `on_stats` every interval and `on_oom` for each process that is killed for want of memory, until the
+// container's init has ended or a callback has failed.
+Result<> WatchEvents(const Settings& settings, const std::string& id, int interval_ms,
+                     const std::function<Result<>(const cgroup::Stats&)>& on_stats,
+                     const std::function<Result<>()>& on_oom);
 // Host pids of the container's processes.
 Result<std::vector<pid_t>> Processes(const Settings& settings, const std::string& id);
 

@@ -21,8 +21,8 @@ Result<bool> OwnsPidNamespace(const Opened& opened) {
   return false;
 }
 
-// A directory without a state that can be read: create was killed before it had made anything else, or the host went down
-// while the state was written, and everything that it named with it.
+// A directory without a state that can be read: create was killed before it had made anything else, or the host went
+// down while the state was written, and everything that it named with it.
 Result<> RemoveUnreadable(const Settings& settings, const std::string& id, const Error& why) {
   TRY(ValidateId(id));
   Result<StateDir> directory = StateDir::Open(settings.root, id);

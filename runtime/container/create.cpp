@@ -211,8 +211,7 @@ class Creation {
         return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
       }
       FAULT_POINT("create.id-maps");
-      TRY_IN("linux",
-             WriteIdMappings(spawned_.pid, plan_.uid_mappings, plan_.gid_mappings, plan_.deny_setgroups));
+      TRY_IN("linux", WriteIdMappings(spawned_.pid, plan_.uid_mappings, plan_.gid_mappings, plan_.deny_setgroups));
       TRY(Send(channel_.get(), Tag::kGo));
     }
     FAULT_POINT("create.cgroup-attach");

@@ -85,7 +85,8 @@ bool Drain(int fd, std::string& text) {
       return false;
     }
     // Read on past the bound: a hook that says much must not block.
-    text.append(buffer.data(), std::min(static_cast<std::size_t>(count), kMaxOutput - std::min(kMaxOutput, text.size())));
+    text.append(buffer.data(),
+                std::min(static_cast<std::size_t>(count), kMaxOutput - std::min(kMaxOutput, text.size())));
   }
 }
 

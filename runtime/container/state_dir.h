@@ -35,8 +35,8 @@ class StateDir {
   }
 
   Result<oci::State> ReadState() const;
-  // To a temporary name, then renamed: a reader, and a crash of the runtime, sees the old or the new. Not synced: a crash
-  // of the host ends the container too, and `delete --force` takes a state that cannot be read.
+  // To a temporary name, then renamed: a reader, and a crash of the runtime, sees the old or the new. Not synced: a
+  // crash of the host ends the container too, and `delete --force` takes a state that cannot be read.
   Result<> WriteState(const oci::State& state) const;
   Result<> WriteFile(const char* name, std::string_view bytes) const;
   Result<std::string> ReadFile(const char* name) const;

@@ -111,7 +111,8 @@ Result<std::vector<Fd>> OpenIdmappedSources(const plan::Plan& plan) {
     }
     sources.resize(plan.rootfs.mounts.size());
     const auto index = static_cast<std::size_t>(&step - plan.rootfs.mounts.data());
-    sources[index] = TRY_IN("mount \"" + mount->source + "\" at \"" + mount->target + "\": idmap", OpenOne(*mount, plan));
+    sources[index] =
+        TRY_IN("mount \"" + mount->source + "\" at \"" + mount->target + "\": idmap", OpenOne(*mount, plan));
   }
   return sources;
 }

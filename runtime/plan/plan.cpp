@@ -217,7 +217,8 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
   }
   rootfs.devices = DefaultDevices();
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces, container.mount_label));
+    MountStep step =
+        TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces, container.mount_label));
     const auto* bind = std::get_if<BindMount>(&step);
     if (bind != nullptr && bind->target == "/dev") {
       rootfs.populate_dev = false;

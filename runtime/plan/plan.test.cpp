@@ -6,9 +6,8 @@
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 
-#include <boost/test/unit_test.hpp>
-
 #include <algorithm>
+#include <boost/test/unit_test.hpp>
 
 #include "oci-config/parse.h"
 
@@ -78,8 +77,8 @@ BOOST_AUTO_TEST_CASE(made_and_joined) {
   const Plan plan = Good(Json(R"("namespaces": [{"type": "pid"}, {"type": "network", "path": "/run/netns/x"},
       {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "user", "path": "/u"}, {"type": "cgroup"},
       {"type": "time"}])"));
-  BOOST_TEST(plan.namespaces.create == std::uint64_t{CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-                                                     CLONE_NEWCGROUP | kNewTime});
+  BOOST_TEST(plan.namespaces.create ==
+             std::uint64_t{CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | kNewTime});
   BOOST_REQUIRE(plan.namespaces.join.size() == 2U);
   // The user namespace gives the right to join the other.
   BOOST_TEST(plan.namespaces.join[0].type == CLONE_NEWUSER);
@@ -155,8 +154,9 @@ BOOST_AUTO_TEST_CASE(host_names) {
 
 BOOST_AUTO_TEST_CASE(sysctls) {
   const std::string all = R"("namespaces": [{"type": "network"}, {"type": "ipc"}, {"type": "uts"}], )";
-  BOOST_TEST(Good(Json(all + R"("sysctl": {"net.ipv4.ip_forward": "1", "kernel/shmmax": "2", "kernel.domainname": "d"})"))
-                 .sysctl.size() == 3U);
+  BOOST_TEST(
+      Good(Json(all + R"("sysctl": {"net.ipv4.ip_forward": "1", "kernel/shmmax": "2", "kernel.domainname": "d"})"))
+          .sysctl.size() == 3U);
   BOOST_TEST(ErrorOf(Json(all + R"("sysctl": {"kernel.core_pattern": "|x"})")) ==
              R"(linux.sysctl["kernel.core_pattern"]: is not in a separate kernel namespace)");
   BOOST_TEST(ErrorOf(Json(all + R"("sysctl": {"net.//.kernel.core_pattern": "|x"})")) ==
@@ -243,8 +243,7 @@ BOOST_AUTO_TEST_CASE(order_and_targets) {
     targets.push_back(std::get<FilesystemMount>(step).target);
   }
   // ".." is the resolver's to follow, inside the root.
-  BOOST_TEST(targets == (std::vector<std::string>{"/b/c", "/a", "/x/../y", "/b/c"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(targets == (std::vector<std::string>{"/b/c", "/a", "/x/../y", "/b/c"}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(refused_mounts) {
@@ -373,9 +372,9 @@ BOOST_AUTO_TEST_CASE(defaults) {
 }
 
 BOOST_AUTO_TEST_CASE(seccomp) {
-  const Plan plan = Good(WithProcess(
-      R"("user": {})",
-      R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "listenerMetadata": "m"})"));
+  const Plan plan = Good(
+      WithProcess(R"("user": {})",
+                  R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "listenerMetadata": "m"})"));
   BOOST_TEST(plan.confinement.has_seccomp);
   BOOST_TEST(plan.confinement.seccomp_listener_path == "/l");
   BOOST_TEST(plan.confinement.seccomp_listener_metadata == "m");
@@ -411,8 +410,7 @@ BOOST_AUTO_TEST_CASE(place_and_limits) {
   Options options = TestOptions();
   options.use_cgroups = false;
   BOOST_TEST(GoodWith(Json(R"("cgroupsPath": "/a/b")"), options, TestHost()).cgroups.empty());
-  BOOST_TEST(ErrorOf(Json(R"("cgroupsPath": "/")")) ==
-             "linux.cgroupsPath: the root cgroup is not a container's");
+  BOOST_TEST(ErrorOf(Json(R"("cgroupsPath": "/")")) == "linux.cgroupsPath: the root cgroup is not a container's");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

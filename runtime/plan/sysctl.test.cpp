@@ -11,10 +11,9 @@ namespace nucleus::plan {
 BOOST_AUTO_TEST_SUITE(sysctl)
 
 BOOST_AUTO_TEST_CASE(namespaced) {
-  for (const char* key :
-       {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.msg_next_id", "kernel.sem", "kernel.sem_next_id",
-        "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_next_id", "kernel.shm_rmid_forced",
-        "fs.mqueue.msg_max", "kernel/shmmax", "fs/mqueue/queues_max"}) {
+  for (const char* key : {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.msg_next_id", "kernel.sem",
+                          "kernel.sem_next_id", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_next_id",
+                          "kernel.shm_rmid_forced", "fs.mqueue.msg_max", "kernel/shmmax", "fs/mqueue/queues_max"}) {
     BOOST_TEST(SysctlNamespace(key) == CLONE_NEWIPC, key);
   }
   for (const char* key : {"net.ipv4.ip_forward", "net/ipv4/ip_forward", "net.ipv4.conf.eth0/1.forwarding",
@@ -36,11 +35,10 @@ BOOST_AUTO_TEST_CASE(of_the_whole_host) {
 
 // What is written must be what was checked: no way around through a parent directory in either spelling.
 BOOST_AUTO_TEST_CASE(no_way_out) {
-  for (const char* key :
-       {"net/../kernel/core_pattern", "net.//.kernel.core_pattern", "net...kernel.core_pattern", "net/..", "net.//",
-        "net/./x", "net./.x", "net//x", "net..x", "net/", "net.", "/net/x", ".net.x", "fs/mqueue/../file-max",
-        "fs.mqueue.//.file-max", "../net/x", "net/ipv4/../../kernel/core_pattern",
-        "net.ipv4.//.//.kernel.core_pattern"}) {
+  for (const char* key : {"net/../kernel/core_pattern", "net.//.kernel.core_pattern", "net...kernel.core_pattern",
+                          "net/..", "net.//", "net/./x", "net./.x", "net//x", "net..x", "net/", "net.", "/net/x",
+                          ".net.x", "fs/mqueue/../file-max", "fs.mqueue.//.file-max", "../net/x",
+                          "net/ipv4/../../kernel/core_pattern", "net.ipv4.//.//.kernel.core_pattern"}) {
     BOOST_TEST(SysctlNamespace(key) == 0, key);
     BOOST_TEST(SysctlPath(key).empty(), key);
   }

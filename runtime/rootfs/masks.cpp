@@ -10,8 +10,8 @@
 namespace nucleus::rootfs {
 namespace {
 
-// One empty, read-only tmpfs serves every masked directory: made for the first, copied from there for the others (a mount
-// can be copied only while it is attached).
+// One empty, read-only tmpfs serves every masked directory: made for the first, copied from there for the others (a
+// mount can be copied only while it is attached).
 class EmptyDirectory {
  public:
   Result<> Cover(int target, const std::string& path) {
@@ -25,7 +25,8 @@ class EmptyDirectory {
     TRY(sys::FsConfigString(fs.get(), "size", "0"));
     TRY(sys::FsConfigFlag(fs.get(), "ro"));
     TRY(sys::FsConfigCreate(fs.get()));
-    Fd mount = TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+    Fd mount =
+        TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
     TRY(sys::MoveMount(mount.get(), target, path));
     first_ = std::move(mount);
     return {};
@@ -59,8 +60,8 @@ Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles) {
       return std::unexpected(Context("mask " + path, target.error()));
     }
     const struct stat status = TRY(sys::Fstat(target->get(), path));
-    TRY_IN("mask " + path, S_ISDIR(status.st_mode) ? empty.Cover(target->get(), path)
-                                                   : CoverFile(handles, target->get(), path));
+    TRY_IN("mask " + path,
+           S_ISDIR(status.st_mode) ? empty.Cover(target->get(), path) : CoverFile(handles, target->get(), path));
   }
   return {};
 }

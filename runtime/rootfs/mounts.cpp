@@ -192,8 +192,8 @@ std::string Describe(const plan::MountStep& step) {
 
 }  // namespace
 
-Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped, const CgroupView& view,
-               CgroupGate& gate) {
+Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped,
+               const CgroupView& view, CgroupGate& gate) {
   Mounter mounter{handles, view, gate};
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const plan::MountStep& step = plan.mounts[i];

@@ -40,13 +40,13 @@ struct CgroupView {
 };
 
 // `idmapped`: the sources of idmapped mounts, parallel to plan.mounts; may be empty where there are none.
-Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped, const CgroupView& view,
-               CgroupGate& gate);
+Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped,
+               const CgroupView& view, CgroupGate& gate);
 // Default and listed nodes, /dev/fd and its like, /dev/ptmx.
 Result<> MakeDevices(const plan::Rootfs& plan, const Handles& handles);
 Result<> WriteSysctls(const oci::StringMap& sysctls);
-// These two come before EnterRoot: what they copy has to be attached in this namespace, and the host's part of it is gone
-// afterwards.
+// These two come before EnterRoot: what they copy has to be attached in this namespace, and the host's part of it is
+// gone afterwards.
 Result<> MakeReadonly(const plan::Rootfs& plan, const Handles& handles);
 Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles);
 // The container's root becomes the root of this process; the host's mounts are gone from its namespace.

@@ -14,7 +14,8 @@ BOOST_AUTO_TEST_CASE(numbers_and_ranges_come_sorted_and_once) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_a_list_is_refused) {
-  for (const char* text : {"", ",", "1,", ",1", "1,,2", "3-1", "-1", "1-", "a", "1 2", "+1", "0-65536", "99999999999"}) {
+  for (const char* text :
+       {"", ",", "1,", ",1", "1,,2", "3-1", "-1", "1-", "a", "1 2", "+1", "0-65536", "99999999999"}) {
     BOOST_TEST(!ParseNumberList(text).has_value(), text);
   }
   BOOST_TEST(ParseNumberList("65535").has_value());

@@ -191,7 +191,7 @@ Result<> SetMountAttributes(int mount, std::uint64_t set, std::uint64_t clear, s
 }
 
 Result<> SetIdMapping(int mount, int userns, bool recursive, const std::string& name) {
-  struct mount_attr attributes {};
+  struct mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_IDMAP;
   attributes.userns_fd = static_cast<std::uint64_t>(userns);
   const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);

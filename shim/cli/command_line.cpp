@@ -23,8 +23,8 @@ struct HelpAsked {
 };
 using Parsed = std::variant<std::monostate, HelpAsked>;
 
-// Callers of runc write "-b=DIR" and "-bundle DIR" too; CLI11 knows "-b DIR" and "--bundle DIR". Only the words before the
-// first argument that is no option are touched: what follows belongs to the command to execute.
+// Callers of runc write "-b=DIR" and "-bundle DIR" too; CLI11 knows "-b DIR" and "--bundle DIR". Only the words before
+// the first argument that is no option are touched: what follows belongs to the command to execute.
 Words Normalize(const CLI::App& app, Words words) {
   Words result;
   bool options = true;
@@ -89,20 +89,20 @@ struct Arguments {
     if (words.size() >= least && words.size() <= most) {
       return {};
     }
-    const std::string how = least == most ? "exactly " + std::to_string(least) : words.size() < least
-                                ? "a minimum of " + std::to_string(least)
-                                : "a maximum of " + std::to_string(most);
+    const std::string how = least == most          ? "exactly " + std::to_string(least)
+                            : words.size() < least ? "a minimum of " + std::to_string(least)
+                                                   : "a maximum of " + std::to_string(most);
     return Usage("\"" + command + "\" requires " + how + " argument(s)");
   }
 };
 
 // Declares the options through `declare`, parses, and returns early on --help.
-#define PARSE(app, arguments)                                                             \
-  do {                                                                                    \
-    Parsed parsed_ = TRY(ParseOptions(app, (arguments).words));                           \
-    if (auto* help_ = std::get_if<HelpAsked>(&parsed_)) {                                 \
-      return Command{HelpCommand{std::move(help_->text)}};                                \
-    }                                                                                     \
+#define PARSE(app, arguments)                                   \
+  do {                                                          \
+    Parsed parsed_ = TRY(ParseOptions(app, (arguments).words)); \
+    if (auto* help_ = std::get_if<HelpAsked>(&parsed_)) {       \
+      return Command{HelpCommand{std::move(help_->text)}};      \
+    }                                                           \
   } while (false)
 
 void AddIoOptions(CLI::App& app, container::IoOptions& io) {
@@ -233,7 +233,8 @@ Result<Command> ParseExec(Arguments arguments) {
   app.add_option("--apparmor", options.apparmor_profile, "AppArmor profile of the process");
   app.add_flag("--no-new-privs", no_new_privileges, "set no_new_privs");
   app.add_option("-c,--cap", options.capabilities, "capability to add")->allow_extra_args(false);
-  app.add_option("--cgroup", options.cgroups, "[CONTROLLERS:]PATH below the container's cgroup")->allow_extra_args(false);
+  app.add_option("--cgroup", options.cgroups, "[CONTROLLERS:]PATH below the container's cgroup")
+      ->allow_extra_args(false);
   app.add_flag("--ignore-paused", options.ignore_paused, "also in a paused container, where it waits");
   PARSE(app, arguments);
   TRY(arguments.Expect(1, SIZE_MAX));
@@ -290,6 +291,78 @@ Result<Command> ParsePs(Arguments arguments) {
   return command;
 }
 
+Result<Command> ParseUpdate(Arguments arguments) {
+  UpdateCommand command;
+  oci::CpuResources cpu;
+  std::uint16_t blkio_weight = 0;
+  std::string memory;
+  std::string reservation;
+  std::string swap;
+  std::string kernel_memory;
+  std::int64_t pids = 0;
+  std::string l3_cache_schema;
+  std::string mem_bw_schema;
+  CLI::App app{"Change the limits of a container", "nucleus update"};
+  app.add_option("-r,--resources", command.resources_file, "file with linux.resources as JSON, - for standard input");
+  app.add_option("--blkio-weight", blkio_weight, "block I/O weight, 10 to 1000");
+  app.add_option("--cpu-period", cpu.period, "length of a CPU period in us");
+  app.add_option("--cpu-quota", cpu.quota, "CPU time in a period in us, -1 for no limit");
+  app.add_option("--cpu-burst", cpu.burst, "unused quota that may be saved up in us");
+  app.add_option("--cpu-share", cpu.shares, "relative CPU weight, 2 to 262144");
+  app.add_option("--cpu-rt-period", cpu.realtime_period, "length of a real-time period in us");
+  app.add_option("--cpu-rt-runtime", cpu.realtime_runtime, "real-time CPU time in a period in us");
+  app.add_option("--cpu-idle", cpu.idle, "1: runs only when nothing else wants to");
+  app.add_option("--cpuset-cpus", cpu.cpus, "CPUs, as in 0-3,7");
+  app.add_option("--cpuset-mems", cpu.mems, "memory nodes, as in 0-1");
+  app.add_option("--memory", memory, "memory limit, with k, m or g; -1 for no limit");
+  app.add_option("--memory-reservation", reservation, "soft memory limit");
+  app.add_option("--memory-swap", swap, "limit of memory and swap together");
+  app.add_option("--kernel-memory", kernel_memory, "obsolete, no effect")->group("");
+  app.add_option("--kernel-memory-tcp", kernel_memory, "obsolete, no effect")->group("");
+  app.add_option("--pids-limit", pids, "number of processes, -1 for no limit");
+  app.add_option("--l3-cache-schema", l3_cache_schema, "Intel RDT: L3 cache");
+  app.add_option("--mem-bw-schema", mem_bw_schema, "Intel RDT: memory bandwidth");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(1, 1));
+  command.id = arguments.words[0];
+  if (!l3_cache_schema.empty() || !mem_bw_schema.empty()) {
+    return Usage("--l3-cache-schema and --mem-bw-schema: not supported yet");
+  }
+  oci::MemoryResources memory_limits;
+  const std::pair<const std::string*, std::optional<std::int64_t>*> sizes[] = {
+      {&memory, &memory_limits.limit}, {&reservation, &memory_limits.reservation}, {&swap, &memory_limits.swap}};
+  for (const auto& [text, target] : sizes) {
+    if (!text->empty()) {
+      *target = TRY(ParseSize(*text));
+      command.resources.memory = memory_limits;
+    }
+  }
+  if (cpu.period || cpu.quota || cpu.burst || cpu.shares || cpu.realtime_period || cpu.realtime_runtime || cpu.idle ||
+      !cpu.cpus.empty() || !cpu.mems.empty()) {
+    command.resources.cpu = cpu;
+  }
+  if (app.count("--blkio-weight") != 0) {
+    command.resources.block_io.emplace().weight = blkio_weight;
+  }
+  if (app.count("--pids-limit") != 0) {
+    command.resources.pids_limit = pids;
+  }
+  return command;
+}
+
+Result<Command> ParseEvents(Arguments arguments) {
+  EventsCommand command;
+  std::string interval = "5s";
+  CLI::App app{"Print what a container uses, and when a process of it is killed for want of memory", "nucleus events"};
+  app.add_option("--interval", interval, "time between statistics (5s)");
+  app.add_flag("--stats", command.stats, "print the statistics once and end");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(1, 1));
+  command.id = arguments.words[0];
+  command.interval_ms = TRY(ParseDuration(interval));
+  return command;
+}
+
 Result<Command> ParseSpec(Arguments arguments) {
   SpecCommand command{.bundle = "."};
   CLI::App app{"Write a config.json to begin with", "nucleus spec"};
@@ -325,6 +398,8 @@ constexpr auto kCommands = std::to_array<CommandRow>({
     {"ps", ParsePs, "list a container's processes"},
     {"pause", ParsePause, "freeze a container"},
     {"resume", ParseResume, "thaw a paused container"},
+    {"update", ParseUpdate, "change a container's limits"},
+    {"events", ParseEvents, "print a container's statistics and out-of-memory events"},
     {"spec", ParseSpec, "write a config.json to begin with"},
     {"features", ParseFeatures, "print what this runtime supports"},
 });
@@ -397,7 +472,8 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
     return Usage("invalid log format \"" + log_format + "\": text or json");
   }
   global.log_json = log_format == "json";
-  global.root = TRY(AbsoluteRoot(root.empty() && app.count("--root") == 0 ? DefaultRoot(global.default_rootless_root) : root));
+  global.root =
+      TRY(AbsoluteRoot(root.empty() && app.count("--root") == 0 ? DefaultRoot(global.default_rootless_root) : root));
   if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled") {
     return Usage("invalid cgroup manager \"" + manager + "\": cgroupfs, systemd or disabled");
   }

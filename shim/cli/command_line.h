@@ -12,7 +12,7 @@ namespace nucleus::shim {
 
 // The options before the command.
 struct GlobalOptions {
-  std::string root;  // absolute
+  std::string root;                    // absolute
   bool default_rootless_root = false;  // `root` is the default below $XDG_RUNTIME_DIR
   std::string log;
   bool log_json = false;
@@ -65,6 +65,16 @@ struct PauseCommand {
 struct ResumeCommand {
   std::string id;
 };
+struct UpdateCommand {
+  std::string id;
+  std::string resources_file;  // JSON; "-" is standard input
+  oci::Resources resources;    // of the flags; they win over the file's
+};
+struct EventsCommand {
+  std::string id;
+  bool stats = false;  // once, then end
+  int interval_ms = 0;
+};
 struct SpecCommand {
   std::string bundle;
   bool rootless = false;
@@ -75,9 +85,9 @@ struct HelpCommand {
   std::string text;
 };
 
-using Command = std::variant<CreateCommand, RunCommand, StartCommand, StateCommand, KillCommand, DeleteCommand, ExecCommand,
-                             ListCommand, PsCommand, PauseCommand, ResumeCommand, SpecCommand, FeaturesCommand,
-                             VersionCommand, HelpCommand>;
+using Command = std::variant<CreateCommand, RunCommand, StartCommand, StateCommand, KillCommand, DeleteCommand,
+                             ExecCommand, ListCommand, PsCommand, PauseCommand, ResumeCommand, UpdateCommand,
+                             EventsCommand, SpecCommand, FeaturesCommand, VersionCommand, HelpCommand>;
 
 struct CommandLine {
   GlobalOptions global;
@@ -87,6 +97,11 @@ struct CommandLine {
 
 // Makes no system call beyond getuid and getcwd. Usage errors are in the result's `command`.
 CommandLine ParseCommandLine(int argc, const char* const* argv);
+
+// Bytes with a unit: "64m", "1g", "4096", "-1" for none.
+Result<std::int64_t> ParseSize(const std::string& text);
+// "5s", "100ms", "1m30s": milliseconds.
+Result<int> ParseDuration(const std::string& text);
 
 // "KILL", "SIGKILL", "kill", "9", "RTMIN+3".
 Result<int> ParseSignal(const std::string& text);

@@ -13,8 +13,8 @@
 namespace nucleus::shim {
 namespace {
 
-// Descriptors that the caller promised to pass must be there: a gap would be filled by one of the runtime's own, and that
-// would reach the container (CVE-2024-21626).
+// Descriptors that the caller promised to pass must be there: a gap would be filled by one of the runtime's own, and
+// that would reach the container (CVE-2024-21626).
 Result<> CheckPreservedFds(int count) {
   for (int fd = 3; fd < 3 + count; ++fd) {
     if (::fcntl(fd, F_GETFD) < 0) {
@@ -110,9 +110,8 @@ struct Dispatch {
   }
   Result<int> operator()(const DeleteCommand& command) const {
     if (command.regex) {
-      return ForEachMatch(settings, command.id, [&](const std::string& id) {
-        return container::Delete(settings, id, command.force);
-      });
+      return ForEachMatch(settings, command.id,
+                          [&](const std::string& id) { return container::Delete(settings, id, command.force); });
     }
     TRY(container::Delete(settings, command.id, command.force));
     return 0;
@@ -133,6 +132,12 @@ struct Dispatch {
   Result<int> operator()(const ResumeCommand& command) const {
     TRY(container::Resume(settings, command.id));
     return 0;
+  }
+  Result<int> operator()(const UpdateCommand& command) const {
+    return UpdateLimits(settings, command);
+  }
+  Result<int> operator()(const EventsCommand& command) const {
+    return PrintEvents(settings, command);
   }
   Result<int> operator()(const SpecCommand& command) const {
     return WriteSpec(command);
@@ -176,9 +181,7 @@ Result<int> RunCommandLine(CommandLine& line, char** argv) {
   }
   const container::Settings settings{.root = line.global.root,
                                      .cgroup_manager = line.global.cgroup_manager,
-                                     .warn = [](const std::string& message) {
-                                       Log(Level::kWarning, message);
-                                     }};
+                                     .warn = [](const std::string& message) { Log(Level::kWarning, message); }};
   return std::visit(Dispatch{.settings = settings, .global = line.global, .argv = argv}, *line.command);
 }
 

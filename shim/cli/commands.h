@@ -18,7 +18,9 @@ Result<int> PrintState(const container::Settings& settings, const StateCommand& 
 Result<int> PrintList(const container::Settings& settings, const ListCommand& command);
 Result<int> PrintProcesses(const container::Settings& settings, const PsCommand& command);
 
-Result<int> WriteSpec(const SpecCommand& command);  // spec.cpp
-std::string FeaturesText();                         // features.cpp
+Result<int> PrintEvents(const container::Settings& settings, const EventsCommand& command);   // events.cpp
+Result<int> UpdateLimits(const container::Settings& settings, const UpdateCommand& command);  // update.cpp
+Result<int> WriteSpec(const SpecCommand& command);                                            // spec.cpp
+std::string FeaturesText();                                                                   // features.cpp
 
 }  // namespace nucleus::shim

@@ -1,5 +1,5 @@
-// features: what this runtime supports, in the schema of features.md. Every list is the table that the code itself works
-// from, so that it cannot say more than is there.
+// features: what this runtime supports, in the schema of features.md. Every list is the table that the code itself
+// works from, so that it cannot say more than is there.
 
 #include "base/json_writer.h"
 #include "oci-config/annotations.h"
@@ -33,8 +33,8 @@ void WriteSeccomp(JsonWriter& out) {
   out.Key("seccomp").BeginObject();
   out.Key("enabled").Bool(true);
   WriteStrings(out, "actions",
-               Names{"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-                     "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"});
+               Names{"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
+                     "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"});
   WriteStrings(out, "operators",
                Names{"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
                      "SCMP_CMP_NE"});
@@ -67,8 +67,8 @@ void WriteLinux(JsonWriter& out) {
   WriteEnabled(out, "netDevices", false);
   out.Key("memoryPolicy").BeginObject();
   WriteStrings(out, "modes",
-               Names{"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY",
-                     "MPOL_WEIGHTED_INTERLEAVE"});
+               Names{"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
+                     "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"});
   WriteStrings(out, "flags", Names{"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"});
   out.EndObject();
   out.EndObject();

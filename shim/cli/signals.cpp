@@ -10,9 +10,7 @@
 namespace nucleus::shim {
 
 Result<int> ParseSignal(const std::string& text) {
-  const auto unknown = [&text] {
-    return std::unexpected(Failure("unknown signal \"" + text + "\"", EINVAL));
-  };
+  const auto unknown = [&text] { return std::unexpected(Failure("unknown signal \"" + text + "\"", EINVAL)); };
   const auto number = [](std::string_view digits, int& value) {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     return error == std::errc{} && end == digits.data() + digits.size() && !digits.empty();
@@ -22,9 +20,8 @@ Result<int> ParseSignal(const std::string& text) {
     return value > 0 && value < NSIG ? Result<int>{value} : unknown();
   }
   std::string name = text;
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
-    return static_cast<char>(std::toupper(c));
-  });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   if (name.starts_with("SIG")) {
     name.erase(0, 3);
   }

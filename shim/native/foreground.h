@@ -1,5 +1,5 @@
-// The caller's side of a container that runs in the foreground: signals go in, the terminal is carried both ways, the exit
-// status comes out.
+// The caller's side of a container that runs in the foreground: signals go in, the terminal is carried both ways, the
+// exit status comes out.
 #pragma once
 
 #include "base/error.h"
@@ -19,8 +19,8 @@ class SignalGate {
   Fd fd_;
 };
 
-// Waits for the end of `process`, forwarding meanwhile. Returns its exit status, 128 + n for a signal. Other children (of a
-// subreaper) are reaped.
+// Waits for the end of `process`, forwarding meanwhile. Returns its exit status, 128 + n for a signal. Other children
+// (of a subreaper) are reaped.
 Result<int> Accompany(const SignalGate& signals, container::Launched& process);
 
 }  // namespace nucleus::shim

@@ -1,10 +1,10 @@
 // Carries bytes between the caller's terminal and a container's.
 #pragma once
 
+#include <termios.h>
+
 #include <optional>
 #include <string>
-
-#include <termios.h>
 
 #include "base/fd.h"
 

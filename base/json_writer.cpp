@@ -119,6 +119,11 @@ JsonWriter& JsonWriter::Uint(std::uint64_t value) {
   return *this;
 }
 
+JsonWriter& JsonWriter::Double(double value) {
+  yajl_gen_double(impl_->gen, value);
+  return *this;
+}
+
 JsonWriter& JsonWriter::Bool(bool value) {
   yajl_gen_bool(impl_->gen, value ? 1 : 0);
   return *this;

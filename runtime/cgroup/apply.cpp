@@ -83,8 +83,13 @@ oci::Resources WithoutZeros(oci::Resources resources) {
 
 Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& given,
                std::vector<std::string>& warnings) {
+  TRY(ApplyDevices(host, cgroups, given.devices));
+  return Update(host, cgroups, given, warnings);
+}
+
+Result<> Update(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& given,
+                std::vector<std::string>& warnings) {
   const oci::Resources resources = WithoutZeros(given);
-  TRY(ApplyDevices(host, cgroups, resources.devices));
   const std::string* unified = DirectoryOf(cgroups, "");
   if (unified != nullptr && host.unified()) {
     TRY(ApplyV2(*unified, resources, warnings));

@@ -57,6 +57,10 @@ Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups);
 Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
                std::vector<std::string>& warnings);
 
+// The same but for the device rules, which stay as they are: for a container that runs.
+Result<> Update(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
+                std::vector<std::string>& warnings);
+
 // Moves `pid` into every hierarchy, or into all but v2 (`skip_v2`, when clone3 has put it there already).
 Result<> Attach(const std::vector<oci::StateCgroup>& cgroups, pid_t pid, bool skip_v2);
 

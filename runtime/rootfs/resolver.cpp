@@ -10,8 +10,10 @@ namespace {
 
 constexpr std::uint64_t kInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 
-// Links to what does not exist yet are followed by hand; the kernel's own bound on links is 40.
-constexpr int kMaxDepth = 40;
+// Links to what does not exist yet are followed by hand; the kernel's own bound on links is 40. The other bound is on
+// the stack: a hostile image can have links whose targets are long paths of missing directories.
+constexpr int kMaxLinks = 40;
+constexpr int kMaxDepth = 512;
 
 std::pair<std::string, std::string> Split(std::string path) {
   while (path.size() > 1 && path.back() == '/') {
@@ -38,19 +40,19 @@ Result<Fd> Resolver::OpenNoSymlinks(const std::string& path, int flags) const {
   return sys::OpenAt2(root_, path, static_cast<std::uint64_t>(flags), kInRoot | RESOLVE_NO_SYMLINKS);
 }
 
-Result<Fd> Resolver::Make(const std::string& path, bool directory, int depth) const {
+Result<Fd> Resolver::Make(const std::string& path, bool directory, int links, int depth) const {
   Result<Fd> existing = Open(path, directory ? O_PATH | O_DIRECTORY : O_PATH);
   if (existing || existing.error().code != ENOENT) {
     return existing;
   }
-  if (depth >= kMaxDepth) {
-    return std::unexpected(SysError("create", path, ELOOP));
+  if (links > kMaxLinks || depth > kMaxDepth) {
+    return std::unexpected(SysError("create", path, links > kMaxLinks ? ELOOP : ENAMETOOLONG));
   }
   auto [parent_path, name] = Split(path);
   if (!IsOrdinaryName(name)) {
     return existing;
   }
-  const Fd parent = TRY(Make(parent_path, true, depth + 1));
+  const Fd parent = TRY(Make(parent_path, true, links, depth + 1));
   bool made = false;
   if (directory) {
     made = ::mkdirat(parent.get(), name.c_str(), 0755) == 0;
@@ -74,15 +76,15 @@ Result<Fd> Resolver::Make(const std::string& path, bool directory, int depth) co
   }
   // A symbolic link to what is missing: its target is made, inside the root.
   const std::string target = TRY(sys::ReadLinkAt(parent.get(), name));
-  return Make(target.starts_with('/') ? target : parent_path + "/" + target, directory, depth + 1);
+  return Make(target.starts_with('/') ? target : parent_path + "/" + target, directory, links + 1, depth + 1);
 }
 
 Result<Fd> Resolver::MakeDirectory(const std::string& path) const {
-  return Make(path, true, 0);
+  return Make(path, true, 0, 0);
 }
 
 Result<Fd> Resolver::MakeFile(const std::string& path) const {
-  return Make(path, false, 0);
+  return Make(path, false, 0, 0);
 }
 
 Result<Resolver::Entry> Resolver::MakeParent(const std::string& path) const {

@@ -43,7 +43,7 @@ class Resolver {
   [[nodiscard]] Result<Entry> MakeParent(const std::string& path) const;
 
  private:
-  [[nodiscard]] Result<Fd> Make(const std::string& path, bool directory, int depth) const;
+  [[nodiscard]] Result<Fd> Make(const std::string& path, bool directory, int links, int depth) const;
   int root_;
 };
 

@@ -17,8 +17,9 @@ static void Read(JsonReader& in, DeviceRule& out) {
   in.Check(type.empty() || type == "a" || type == "b" || type == "c", "type", "unknown device type \"" + type + "\"");
   out.type = type.empty() ? 'a' : type[0];
   in.Check(out.access.find_first_not_of("rwm") == std::string::npos, "access", "must be made of r, w and m");
-  in.Check(!out.major || (*out.major >= -1 && *out.major <= UINT32_MAX), "major", "out of range");
-  in.Check(!out.minor || (*out.minor >= -1 && *out.minor <= UINT32_MAX), "minor", "out of range");
+  // 2^32 - 1 would mean "any" to the v1 controller.
+  in.Check(!out.major || (*out.major >= -1 && *out.major < UINT32_MAX), "major", "out of range");
+  in.Check(!out.minor || (*out.minor >= -1 && *out.minor < UINT32_MAX), "minor", "out of range");
 }
 
 static void Read(JsonReader& in, MemoryResources& out) {

@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_CASE(every_property) {
     "devices": [{"allow": false, "access": "rwm"},
                 {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"},
                 {"allow": true, "type": "b", "major": -1, "minor": -1, "access": "m"},
-                {"allow": true, "type": "a", "major": 4294967295}],
+                {"allow": true, "type": "a", "major": 4294967294}],
     "memory": {"limit": 536870912, "reservation": 268435456, "swap": -1, "kernel": -1, "kernelTCP": 0,
                "swappiness": 100, "disableOOMKiller": true, "useHierarchy": false, "checkBeforeUpdate": true},
     "cpu": {"shares": 1024, "quota": -1, "burst": 1000000, "period": 500000, "realtimeRuntime": 950000,
@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(every_property) {
   BOOST_TEST(*all.devices[1].major == 10);
   BOOST_TEST(*all.devices[1].minor == 229);
   BOOST_TEST(*all.devices[2].major == -1);
-  BOOST_TEST(*all.devices[3].major == 4294967295);
+  BOOST_TEST(*all.devices[3].major == 4294967294);
   BOOST_TEST(all.devices[3].access.empty());
 
   BOOST_TEST(*all.memory->limit == 536870912);
@@ -146,7 +146,8 @@ BOOST_AUTO_TEST_CASE(refusals) {
       {R"("devices": [{"allow": true, "type": "char"}])", R"(devices[0].type: unknown device type "char")"},
       {R"("devices": [{"allow": true, "access": "rx"}])", "devices[0].access: must be made of r, w and m"},
       {R"("devices": [{"allow": true, "major": -2}])", "devices[0].major: out of range"},
-      {R"("devices": [{"allow": true, "minor": 4294967296}])", "devices[0].minor: out of range"},
+      {R"("devices": [{"allow": true, "major": 4294967295}])", "devices[0].major: out of range"},
+      {R"("devices": [{"allow": true, "minor": 4294967295}])", "devices[0].minor: out of range"},
       {R"("devices": [{"allow": true, "major": "10"}])", "devices[0].major: expected integer"},
       {R"("memory": [])", "memory: expected object"},
       {R"("memory": {"limit": "512M"})", "memory.limit: expected integer"},

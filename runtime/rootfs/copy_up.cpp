@@ -103,11 +103,20 @@ Result<> CopyTree(int from, int to, const std::string& name, int depth) {
 
 }  // namespace
 
-Result<> CopyUp(int from, int to, const std::string& name) {
+Result<> CopyUp(int from, int to, const std::string& name, Keep keep) {
   // `from` was opened as a place alone (O_PATH); this opens the same place for reading.
   const Fd readable = TRY(sys::OpenAt2(from, ".", O_RDONLY | O_DIRECTORY, 0));
   const Fd writable = TRY(sys::OpenAt2(to, ".", O_RDONLY | O_DIRECTORY, 0));
-  return CopyTree(readable.get(), writable.get(), name, 0);
+  const struct stat before = TRY(sys::Fstat(writable.get(), name));
+  TRY(CopyTree(readable.get(), writable.get(), name, 0));
+  // The owner first: changing it takes the set-id bits away.
+  if (keep.owner && ::fchown(writable.get(), before.st_uid, before.st_gid) != 0) {
+    return std::unexpected(SysError("chown", name));
+  }
+  if (keep.mode && ::fchmod(writable.get(), before.st_mode & 07777) != 0) {
+    return std::unexpected(SysError("chmod", name));
+  }
+  return {};
 }
 
 }  // namespace nucleus::rootfs

@@ -7,8 +7,14 @@
 
 namespace nucleus::rootfs {
 
+// What the tmpfs's own options have said of its root: that stays.
+struct Keep {
+  bool mode = false;
+  bool owner = false;
+};
+
 // Copies the directory tree `from` (O_PATH) into the directory `to` (the root of a detached mount): directories,
 // regular files, symbolic links, devices, fifos; modes, owners, times. Links are copied, never followed.
-Result<> CopyUp(int from, int to, const std::string& name);
+Result<> CopyUp(int from, int to, const std::string& name, Keep keep = {});
 
 }  // namespace nucleus::rootfs

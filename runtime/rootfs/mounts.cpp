@@ -83,6 +83,12 @@ Result<> SetParameters(int fs, const plan::MountOptions& options) {
   return {};
 }
 
+bool Says(const plan::MountOptions& options, std::initializer_list<std::string_view> keys) {
+  return std::ranges::any_of(options.parameters, [&](const auto& parameter) {
+    return std::ranges::find(keys, parameter.key) != keys.end();
+  });
+}
+
 Result<> Configure(int fs, const plan::FilesystemMount& mount) {
   if (!mount.source.empty()) {
     TRY(sys::FsConfigString(fs, "source", mount.source));
@@ -136,7 +142,8 @@ class Mounter {
     const Fd made = TRY(sys::FsMount(fs.get(), mount.options.set & ~later & kAllAttributes));
     TRY(ApplyRecursive(made.get(), mount.options, mount.target));
     if (mount.options.tmpcopyup) {
-      TRY(CopyUp(target.get(), made.get(), mount.target));
+      TRY(CopyUp(target.get(), made.get(), mount.target,
+                 {.mode = Says(mount.options, {"mode"}), .owner = Says(mount.options, {"uid", "gid"})}));
       TRY(sys::SetMountAttributes(made.get(), mount.options.set & later, 0, 0, false, mount.target));
     }
     TRY(sys::MoveMount(made.get(), target.get(), mount.target));

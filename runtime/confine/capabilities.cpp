@@ -80,7 +80,9 @@ CapabilitySets PlanCapabilities(const std::optional<oci::Capabilities>& capabili
   sets.effective = bits(capabilities->effective);
   sets.permitted = bits(capabilities->permitted);
   sets.inheritable = bits(capabilities->inheritable);
-  sets.ambient = bits(capabilities->ambient);
+  // The kernel raises none that is not permitted and inheritable as well. `runc spec` and buildah list such ones, and
+  // always got the set without them.
+  sets.ambient = bits(capabilities->ambient) & sets.permitted & sets.inheritable;
   return sets;
 }
 

@@ -421,16 +421,17 @@ BOOST_AUTO_TEST_CASE(names_to_bits) {
   oci::Capabilities names;
   names.bounding = {"CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"};
   names.effective = {"CAP_SYS_ADMIN"};
-  names.permitted = {"CAP_SYS_ADMIN"};
-  names.inheritable = {"CAP_KILL"};
-  names.ambient = {"CAP_SETUID"};
+  names.permitted = {"CAP_SYS_ADMIN", "CAP_KILL"};
+  names.inheritable = {"CAP_KILL", "CAP_CHOWN"};
+  names.ambient = {"CAP_KILL", "CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_SETUID"};
   std::vector<std::string> warnings;
   const confine::CapabilitySets sets = confine::PlanCapabilities(names, ~std::uint64_t{0}, warnings);
   BOOST_TEST(sets.bounding == ((std::uint64_t{1} << 0) | (std::uint64_t{1} << 21) | (std::uint64_t{1} << 40)));
   BOOST_TEST(sets.effective == std::uint64_t{1} << 21);
-  BOOST_TEST(sets.permitted == std::uint64_t{1} << 21);
-  BOOST_TEST(sets.inheritable == std::uint64_t{1} << 5);
-  BOOST_TEST(sets.ambient == std::uint64_t{1} << 7);
+  BOOST_TEST(sets.permitted == ((std::uint64_t{1} << 21) | (std::uint64_t{1} << 5)));
+  BOOST_TEST(sets.inheritable == ((std::uint64_t{1} << 5) | (std::uint64_t{1} << 0)));
+  // Only where it is permitted and inheritable too: the kernel refuses any other.
+  BOOST_TEST(sets.ambient == std::uint64_t{1} << 5);
   BOOST_TEST(warnings.empty());
 }
 

@@ -32,7 +32,7 @@ class Podman:
     """A podman with storage, state and configuration of its own; nothing of the host's podman is touched."""
 
     def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="nt-podman."))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="nt-podman.", dir=callers.scratch()))
         self.name = self.directory.name
         self.cgroup = self.name.replace(".", "-")
         self.rootfs = make_rootfs(self.directory / "rootfs")

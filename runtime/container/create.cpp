@@ -123,6 +123,9 @@ class Creation {
                                                   .no_new_keyring = options_.no_new_keyring,
                                                   .use_cgroups = cgroups},
                                                  host_));
+    if (plan_.process) {
+      plan_.process->env.insert(plan_.process->env.end(), options_.env.begin(), options_.env.end());
+    }
     plan_.rootfs.path = TRY_IN("root.path", AbsolutePath(plan_.rootfs.path));
     struct stat status{};
     if (::stat(plan_.rootfs.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -152,11 +155,21 @@ class Creation {
     return {};
   }
 
+  // On disk before they are there: a crash of this command must not leave what `delete` does not know.
+  Result<> AnnounceCgroups() {
+    oci::State announced = state_;
+    for (oci::StateCgroup& cgroup : announced.cgroups) {
+      cgroup.created = ::access(cgroup.path.c_str(), F_OK) != 0;
+    }
+    return directory_->WriteState(announced);
+  }
+
   Result<> MakeCgroups() {
     state_.cgroups = plan_.cgroups;
     if (state_.cgroups.empty()) {
       return {};
     }
+    TRY(AnnounceCgroups());
     FAULT_POINT("create.cgroup-make");
     TRY(cgroup::Create(host_.cgroups, state_.cgroups));
     rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });

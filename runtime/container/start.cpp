@@ -38,6 +38,12 @@ Result<> ReleaseInit(const StateDir& directory, bool& in_hooks) {
   }
 }
 
+Result<> SaveRunning(Opened& opened) {
+  opened.state.phase = oci::Phase::kRunning;
+  FAULT_POINT("start.save-state");
+  return opened.directory.WriteState(opened.state);
+}
+
 }  // namespace
 
 Result<> Start(const Settings& settings, const std::string& id) {
@@ -66,17 +72,15 @@ Result<> Start(const Settings& settings, const std::string& id) {
     }
     return released;
   }
-  opened.state.phase = oci::Phase::kRunning;
-  FAULT_POINT("start.save-state");
-  TRY(opened.directory.WriteState(opened.state));
-  if (!spec->hooks.poststart.empty()) {
-    Result<> hooks = RunHooks("poststart", spec->hooks.poststart, oci::FormatOciState(opened.state, "running"));
-    if (!hooks) {
-      (void)TearDown(settings, opened);
-      return hooks;
-    }
+  Result<> done = SaveRunning(opened);
+  if (done) {
+    done = RunHooks("poststart", spec->hooks.poststart, oci::FormatOciState(opened.state, "running"));
   }
-  return {};
+  // A process that runs while its state says otherwise would be nobody's; a failed hook ends the container as well.
+  if (!done) {
+    (void)TearDown(settings, opened);
+  }
+  return done;
 }
 
 }  // namespace nucleus::container

@@ -1,7 +1,10 @@
 #include "runtime/sys/fault.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -11,8 +14,18 @@ namespace nucleus::sys {
 
 Result<> InjectedFault(std::string_view stage) {
   assert(std::find(kFaultStages.begin(), kFaultStages.end(), stage) != kFaultStages.end());
-  static const char* const kWanted = std::getenv("NUCLEUS_FAULT");
-  if (kWanted != nullptr && stage == kWanted) {
+  constexpr std::string_view kKill = "kill:";
+  static const char* const kVariable = std::getenv("NUCLEUS_FAULT");
+  std::string_view wanted = kVariable != nullptr ? kVariable : "";
+  const bool kill = wanted.starts_with(kKill);
+  if (kill) {
+    wanted.remove_prefix(kKill.size());
+  }
+  if (stage == wanted && kill) {
+    ::raise(SIGKILL);
+    ::_exit(128 + SIGKILL);  // the first process of a pid namespace does not hear it from inside
+  }
+  if (stage == wanted) {
     return std::unexpected(SysError("injected fault at", stage, EIO));
   }
   return {};

@@ -1,5 +1,6 @@
 // The fault switch of debug builds: NUCLEUS_FAULT=STAGE makes that stage fail with EIO as if the kernel had refused,
-// and the tests walk all stages to see that nothing is left behind. In release builds the macro is nothing.
+// NUCLEUS_FAULT=kill:STAGE lets the process that comes there die of SIGKILL, and the tests walk all stages to see that
+// nothing is left behind. In release builds the macro is nothing.
 #pragma once
 
 #include <array>

@@ -1,0 +1,298 @@
+"""Every stage of a container's life is made to fail in turn: the error is reported, and nothing is left.
+
+The debug build lists its stages (NUCLEUS_FAULT=list, see runtime/sys/fault.h). Each must stand in exactly one of the tables
+below, and the bundle must be such that the stage is reached: a stage that no case reaches fails the test, because its error
+does not come. With NUCLEUS_FAULT=kill:STAGE the process that comes there dies as if by the hand of kill -9; what remains must
+be all that `delete --force` needs.
+"""
+
+import json
+import os
+import signal
+import socket
+import unittest
+
+from harness import RUNTIME, Case, command, is_alive, main, wait_until
+
+STAGES = command([RUNTIME, "list"], env={**os.environ, "NUCLEUS_FAULT": "list"}).out.split()
+HAS_SWITCH = "create.clone" in STAGES
+
+# What ends `create`.
+CREATE = """create.state-dir create.config-copy create.cgroup-make create.cgroup-limits create.start-socket create.clone
+    create.id-maps create.cgroup-attach create.seccomp-compile create.runtime-hooks create.console-send create.save-state
+    create.pid-file child.namespaces child.root child.mounts child.devices child.cgroup-namespace child.container-hooks
+    child.pivot child.console child.sysctl child.hostname child.masks child.readonly child.cwd child.confine
+    child.lookup""".split()
+# What ends `start`: in the command itself, or in the init that it lets go.
+START = ["start.connect", "start.save-state"]
+INIT = ["child.start-hooks", "child.finish", "child.exec"]
+# What ends `exec`; the stages of confinement are the same code as the init's.
+EXEC = ["exec.attach"]
+EXEC_TOO = ["child.confine", "child.lookup", "child.finish", "child.exec"]
+
+
+@unittest.skipUnless(HAS_SWITCH, "this build has no fault switch (configure with -DNUCLEUS_FAULTS=ON)")
+class Faults(Case):
+    """A bundle that goes through every stage: user and cgroup namespace, hooks, seccomp, terminal, sysctl, masked paths."""
+
+    def setUp(self):
+        super().setUp()
+        # The container's root is an ordinary user of the host.
+        for path in (self.directory, self.bundle, self.rootfs):
+            path.chmod(0o755)
+        self.linux["namespaces"].append({"type": "user"})
+        for name in ("uidMappings", "gidMappings"):
+            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        self.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
+                                 "syscalls": [{"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO"}]}
+        self.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+        self.linux["resources"]["pids"] = {"limit": 100}
+        self.config["root"]["readonly"] = True
+        self.log = self.directory / "hooks.log"
+        self.log.touch()
+        self.log.chmod(0o666)
+        self.config["hooks"] = {kind: [self.hook(kind)] for kind in
+                                ("prestart", "createRuntime", "createContainer", "poststart", "poststop")}
+        self.config["hooks"]["startContainer"] = [{"path": "/bin/true"}]
+        self.process["terminal"] = True
+        self.process["args"] = ["/bin/sleep", "1000"]
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(self.listener.close)
+        self.console = self.directory / "console.sock"
+        self.listener.bind(str(self.console))
+        self.listener.listen(128)
+        self.pid_file = self.directory / "pid"
+        self.root.mkdir()
+        self.files = set(os.listdir(self.directory))
+
+    def hook(self, kind):
+        return {"path": "/bin/sh", "args": ["sh", "-c", f"echo {kind} >> {self.log}"]}
+
+    def hooks_that_ran(self):
+        names = self.log.read_text().split()
+        self.log.write_text("")
+        return names
+
+    def environment(self, stage):
+        return {**os.environ, "NUCLEUS_FAULT": stage} if stage else None
+
+    def create_with(self, stage=None):
+        return self.create("--console-socket", self.console, "--pid-file", self.pid_file, env=self.environment(stage))
+
+    def start_with(self, stage):
+        return self.runtime("start", self.id, env=self.environment(stage))
+
+    def assertInjected(self, result, stage, status=1):
+        self.assertFails(result, f"injected fault at {stage}", "input/output error", status=status)
+
+    def assertAllGone(self):
+        self.assertNothingLeft()
+        self.assertEqual(os.listdir(self.root), [], "state")
+        self.assertEqual(set(os.listdir(self.directory)), self.files, "pid file, temporary files")
+
+    def remove(self):
+        self.assertOk(self.delete("--force"))
+        self.pid_file.unlink(missing_ok=True)
+        self.assertAllGone()
+
+
+class Tables(Faults):
+    def test_every_stage_has_its_case(self):
+        self.assertEqual(sorted(CREATE + START + INIT + EXEC), sorted(STAGES))
+
+    def test_without_a_fault_the_bundle_works(self):
+        self.assertOk(self.create_with())
+        self.assertOk(self.start())
+        self.assertEqual(self.status(), "running")
+        self.remove()
+        self.assertEqual(self.hooks_that_ran(), ["prestart", "createRuntime", "createContainer", "poststart", "poststop"])
+
+
+class Create(Faults):
+    def test_each_stage(self):
+        for stage in CREATE:
+            with self.subTest(stage=stage):
+                self.assertInjected(self.create_with(stage), stage)
+                self.assertAllGone()
+                ran = self.hooks_that_ran()
+                self.assertNotIn("poststart", ran)
+                # config.md: a failure after the first hooks ends with the poststop hooks.
+                self.assertEqual(ran.count("poststop"), 1 if ran else 0, ran)
+        # The same names are free again.
+        self.assertOk(self.create_with())
+
+    def test_each_stage_without_user_namespace_and_terminal(self):
+        self.linux["namespaces"].pop()
+        del self.linux["uidMappings"], self.linux["gidMappings"]
+        self.process["terminal"] = False
+        self.config["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                                      "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]})
+        for stage in CREATE:
+            if stage in ("create.id-maps", "create.console-send", "child.console"):
+                continue
+            with self.subTest(stage=stage):
+                self.assertInjected(self.create("--pid-file", self.pid_file, env=self.environment(stage)), stage)
+                self.assertAllGone()
+
+    def test_log_file_has_the_error_too(self):
+        self.write()
+        log = self.directory / "log.json"
+        self.files.add("log.json")
+        result = command([RUNTIME, "--root", self.root, "--log", log, "--log-format", "json", "create", "--bundle", self.bundle,
+                          "--console-socket", self.console, self.id], env=self.environment("child.mounts"))
+        self.assertInjected(result, "child.mounts")
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        self.assertIn("injected fault at child.mounts", [e for e in entries if e["level"] == "error"][-1]["msg"])
+
+
+class Start(Faults):
+    def test_command_cannot_reach_the_init(self):
+        self.assertOk(self.create_with())
+        self.assertInjected(self.start_with("start.connect"), "start.connect")
+        # Nothing has happened to the container: it can still be started.
+        self.assertEqual(self.status(), "created")
+        self.assertOk(self.start())
+        self.assertEqual(self.status(), "running")
+        self.remove()
+
+    def test_state_cannot_be_saved(self):
+        self.assertOk(self.create_with())
+        pid = self.state()["pid"]
+        self.assertInjected(self.start_with("start.save-state"), "start.save-state")
+        # A process that nobody knows to run would be the worst of all.
+        self.assertFalse(is_alive(pid), "the process goes on")
+        self.remove()
+        self.assertEqual(self.hooks_that_ran()[-1], "poststop")
+
+    def test_hooks_of_start(self):
+        self.assertOk(self.create_with("child.start-hooks"))
+        self.assertInjected(self.start(), "child.start-hooks")
+        self.pid_file.unlink()
+        # A failing startContainer hook destroys the container.
+        self.assertAllGone()
+        self.assertEqual(self.hooks_that_ran()[-1], "poststop")
+
+    def test_last_steps_of_the_init(self):
+        for stage in ("child.finish", "child.exec"):
+            with self.subTest(stage=stage):
+                self.assertOk(self.create_with(stage))
+                self.assertInjected(self.start(), stage)
+                self.assertEqual(self.status(), "stopped")
+                self.assertOk(self.delete())
+                self.remove()
+                self.assertNotIn("poststart", self.hooks_that_ran())
+
+
+class Run(Faults):
+    def test_each_stage(self):
+        for stage in CREATE + START + INIT:
+            with self.subTest(stage=stage):
+                result = self.run_container("--pid-file", self.pid_file, env=self.environment(stage))
+                self.assertInjected(result, stage)
+                self.pid_file.unlink(missing_ok=True)  # as runc: written by create, and the caller's
+                self.assertAllGone()
+                ran = self.hooks_that_ran()
+                self.assertEqual(ran.count("poststop"), 1 if ran else 0, ran)
+
+    def test_detached(self):
+        for stage in CREATE + START + INIT:
+            with self.subTest(stage=stage):
+                result = self.run_container("--detach", "--console-socket", self.console, env=self.environment(stage))
+                self.assertInjected(result, stage)
+                self.assertAllGone()
+
+
+class Exec(Faults):
+    def setUp(self):
+        super().setUp()
+        self.assertOk(self.create_with())
+        self.assertOk(self.start())
+        self.pid = self.state()["pid"]
+        self.exec_pid_file = self.directory / "exec-pid"
+
+    def assertAsBefore(self):
+        wait_until(lambda: json.loads(self.runtime("ps", "--format", "json", self.id).out) == [self.pid],
+                   "only the init in the container")
+        self.assertEqual(self.status(), "running")
+        self.assertFalse(self.exec_pid_file.exists())
+
+    def walk(self, *flags):
+        for stage in EXEC + EXEC_TOO:
+            with self.subTest(stage=stage):
+                result = self.exec("/bin/sleep", "1000", flags=["--pid-file", self.exec_pid_file, *flags],
+                                   env=self.environment(stage))
+                self.assertInjected(result, stage, status=255)
+                self.assertAsBefore()
+
+    def test_each_stage(self):
+        self.walk()
+
+    def test_each_stage_detached(self):
+        self.walk("--detach")
+
+    def test_each_stage_with_a_terminal(self):
+        self.walk("--detach", "--tty", "--console-socket", self.console)
+
+    def test_killed_in_the_middle(self):
+        for stage in EXEC + EXEC_TOO:
+            with self.subTest(stage=stage):
+                result = self.exec("/bin/sleep", "1000", env=self.environment(f"kill:{stage}"))
+                # Right before execve it cannot be told from a process that ran and was killed.
+                self.assertIn(result.status, {"exec.attach": [-9], "child.finish": [137], "child.exec": [137]}.get(stage, [255]))
+                self.assertAsBefore()
+
+
+class Killed(Faults):
+    """kill -9 in the middle: of the command (create., start.) or of the container's init (child.)."""
+
+    def assertKilled(self, result, stage):
+        if stage.startswith("child."):
+            self.assertFails(result)
+        else:
+            self.assertEqual(result.status, -signal.SIGKILL, result)
+
+    def assertDeletable(self):
+        self.assertOk(self.runtime("list"))
+        self.remove()
+        self.hooks_that_ran()
+
+    def test_create(self):
+        for stage in CREATE:
+            with self.subTest(stage=stage):
+                self.assertKilled(self.create_with(f"kill:{stage}"), stage)
+                self.assertDeletable()
+        self.assertOk(self.create_with())
+
+    def test_run(self):
+        for stage in CREATE + START:
+            with self.subTest(stage=stage):
+                self.assertKilled(self.run_container("--detach", "--console-socket", self.console,
+                                                     env=self.environment(f"kill:{stage}")), stage)
+                self.assertDeletable()
+
+    def test_start(self):
+        for stage in START:
+            with self.subTest(stage=stage):
+                self.assertOk(self.create_with())
+                self.assertKilled(self.start_with(f"kill:{stage}"), stage)
+                self.assertIn(self.status(), ("created", "running"))
+                self.assertDeletable()
+
+    def test_start_may_be_said_again(self):
+        self.assertOk(self.create_with())
+        self.assertKilled(self.start_with("kill:start.connect"), "start.connect")
+        self.assertOk(self.start())
+        self.assertEqual(self.status(), "running")
+
+    def test_init(self):
+        for stage in INIT:
+            with self.subTest(stage=stage):
+                self.assertOk(self.create_with(f"kill:{stage}"))
+                result = self.start()
+                # Right before execve it cannot be told from a process that ran and was killed.
+                self.assertEqual(result.status, 1 if stage == "child.start-hooks" else 0, result)
+                self.assertDeletable()
+
+
+if __name__ == "__main__":
+    main()

@@ -84,9 +84,8 @@ Result<> SetParameters(int fs, const plan::MountOptions& options) {
 }
 
 bool Says(const plan::MountOptions& options, std::initializer_list<std::string_view> keys) {
-  return std::ranges::any_of(options.parameters, [&](const auto& parameter) {
-    return std::ranges::find(keys, parameter.key) != keys.end();
-  });
+  return std::ranges::any_of(
+      options.parameters, [&](const auto& parameter) { return std::ranges::find(keys, parameter.key) != keys.end(); });
 }
 
 Result<> Configure(int fs, const plan::FilesystemMount& mount) {

@@ -599,6 +599,76 @@ class CopyUp(Mounts):
         self.assertNothingLeft()
 
 
+class IdMapped(Mounts):
+    """mounts[].uidMappings: ids of the source's files (containerID) → ids that they have in the mount (hostID)."""
+
+    def setUp(self):
+        super().setUp()
+        self.place = self.host_mount("files", "mode=777")
+        (self.place / "sub").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=777", "tmpfs", self.place / "sub"], check=True)
+        for directory in (self.place, self.place / "sub"):
+            for owner in (0, 1000):
+                (directory / str(owner)).write_text("")
+                os.chown(directory / str(owner), owner, owner)
+
+    def mapped(self, *options, container=1000, host=3000, size=1):
+        mapping = [{"containerID": container, "hostID": host, "size": size}]
+        self.add("/mnt", "bind", self.place, options, uidMappings=mapping, gidMappings=mapping)
+
+    def owners(self, *paths):
+        return self.output("cd /mnt; stat -c %u:%g " + " ".join(paths)).split()
+
+    def test_owners(self):
+        for options in (["bind", "idmap"], ["bind"]):
+            with self.subTest(options):
+                self.config["mounts"] = self.config["mounts"][:6]
+                self.mapped(*options)
+                self.assertEqual(self.owners("0", "1000"), ["65534:65534", "3000:3000"])
+        self.assertEqual((self.place / "1000").stat().st_uid, 1000, "the host sees them as before")
+
+    def test_new_files(self):
+        self.process["user"] = {"uid": 3000, "gid": 3000}
+        os.chown(self.place, 1000, 1000)  # nobody may write where the owner has no mapping
+        self.mapped("bind", "idmap")
+        self.output("touch /mnt/new")
+        self.assertEqual(((self.place / "new").stat().st_uid, (self.place / "new").stat().st_gid), (1000, 1000))
+
+    def test_what_lies_below(self):
+        self.mapped("rbind", "idmap")
+        self.assertEqual(self.owners("1000", "sub/1000"), ["3000:3000", "1000:1000"])
+        self.config["mounts"].pop()
+        self.mapped("rbind", "ridmap")
+        self.assertEqual(self.owners("1000", "sub/1000"), ["3000:3000", "3000:3000"])
+
+    def test_with_other_options(self):
+        self.mapped("bind", "idmap", "ro", "nosuid")
+        self.assertLessEqual({"ro", "nosuid"}, self.mounts()["/mnt"].options)
+
+    def test_of_the_user_namespace(self):
+        self.linux["namespaces"].append({"type": "user"})
+        for name in ("uidMappings", "gidMappings"):
+            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        for path in [self.rootfs, *self.rootfs.rglob("*")]:
+            os.chown(path, 100000, 100000, follow_symlinks=False)
+        for directory in (self.directory, self.bundle):
+            directory.chmod(0o755)
+        self.add("/mnt", "bind", self.place, ["bind", "idmap"])
+        self.assertEqual(self.owners("0", "1000"), ["0:0", "1000:1000"])
+        self.config["mounts"].pop()
+        self.mapped("bind", "idmap", container=1000, host=100007)
+        self.assertEqual(self.owners("0", "1000"), ["65534:65534", "7:7"])
+
+    def test_without_any_mapping(self):
+        self.add("/mnt", "bind", self.place, ["bind", "idmap"])
+        self.assertFails(self.create(), "idmap")
+
+    def test_mappings_that_overlap(self):
+        mapping = [{"containerID": 0, "hostID": 0, "size": 10}, {"containerID": 5, "hostID": 100, "size": 10}]
+        self.add("/mnt", "bind", self.place, ["bind", "idmap"], uidMappings=mapping, gidMappings=mapping)
+        self.assertFails(self.create(), "Mappings")
+
+
 class Kinds(Mounts):
     def test_the_usual_ones(self):
         mounts = self.mounts()

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <unordered_map>
 
 #include "runtime/container/channel.h"
 #include "runtime/sys/fault.h"
@@ -103,7 +104,7 @@ Result<> ConnectStreams(std::optional<rootfs::Console> console, int channel, uid
 
 Result<> EnterWorkingDirectory(const std::string& cwd) {
   if (::chdir(cwd.c_str()) != 0) {
-    return std::unexpected(SysError("chdir to cwd (\"" + cwd + "\") set in config.json failed:", ""));
+    return std::unexpected(SysError("chdir to cwd (\"" + cwd + "\") set in config.json failed", ""));
   }
   // A working directory outside of the root (a descriptor of the host that leaked, CVE-2024-21626) has no path in it.
   std::array<char, 4096> path{};
@@ -146,10 +147,31 @@ Result<std::string> FindExecutable(const std::string& name, const std::vector<st
   return std::unexpected(Failure(where + ": executable file not found in $PATH", ENOENT));
 }
 
+void MakeUnique(std::vector<std::string>& env) {
+  std::unordered_map<std::string, std::size_t> places;
+  std::vector<std::string> unique;
+  unique.reserve(env.size());
+  for (std::string& entry : env) {
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string::npos) {
+      unique.push_back(std::move(entry));
+      continue;
+    }
+    const auto [place, added] = places.try_emplace(entry.substr(0, equals), unique.size());
+    if (added) {
+      unique.push_back(std::move(entry));
+    } else {
+      unique[place->second] = std::move(entry);
+    }
+  }
+  env = std::move(unique);
+}
+
 void AddHome(std::vector<std::string>& env, uid_t uid) {
   if (!Variable(env, "HOME").empty()) {
     return;
   }
+  std::erase(env, "HOME=");
   std::string home = "/";
   // The image's file is hostile: it is opened as a regular file that never blocks, and read up to a bound.
   constexpr std::size_t kMaxPasswd = std::size_t{1} << 20;
@@ -193,6 +215,7 @@ Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>
   FAULT_POINT("child.lookup");
   const std::string executable = TRY(FindExecutable(process.args[0], process.env));
   std::vector<std::string> env = process.env;
+  MakeUnique(env);
   AddHome(env, steps.confinement->uid);
   const std::vector<char*> argv = Pointers(process.args);
   const std::vector<char*> envp = Pointers(env);

@@ -32,7 +32,11 @@ Result<> EnterWorkingDirectory(const std::string& cwd);
 // `exec: "sh": executable file not found in $PATH`.
 Result<std::string> FindExecutable(const std::string& name, const std::vector<std::string>& env);
 
-// Adds HOME from the container's /etc/passwd (else "/") where env has none.
+// Of several entries with one name the last counts, at the place of the first: exec appends what it was given to the
+// container's own environment, and getenv(3) inside takes the first.
+void MakeUnique(std::vector<std::string>& env);
+
+// Adds HOME from the container's /etc/passwd (else "/") where env has none or an empty one.
 void AddHome(std::vector<std::string>& env, uid_t uid);
 
 struct FinalSteps {

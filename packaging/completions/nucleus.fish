@@ -1,6 +1,6 @@
 # Completion of nucleus(8) for fish.
 
-set -l commands create start state kill delete run exec list ps pause resume spec features
+set -l commands create start state kill delete run exec list ps pause resume update events spec features
 
 complete -c nucleus -f
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l root -r -a "(__fish_complete_directories)" -d "State root"
@@ -24,10 +24,12 @@ complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a list -d "L
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a ps -d "List the processes of a container"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a pause -d "Freeze a container"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a resume -d "Let a container run again"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a update -d "Change the limits of a container"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a events -d "Print what a container uses"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a spec -d "Write a config.json to begin with"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a features -d "Print what this build does"
 
-complete -c nucleus -n "__fish_seen_subcommand_from start state kill delete exec ps pause resume" -a "(nucleus list --quiet 2>/dev/null)" -d Container
+complete -c nucleus -n "__fish_seen_subcommand_from start state kill delete exec ps pause resume update events" -a "(nucleus list --quiet 2>/dev/null)" -d Container
 
 complete -c nucleus -n "__fish_seen_subcommand_from create run spec" -s b -l bundle -r -a "(__fish_complete_directories)" -d "The bundle"
 complete -c nucleus -n "__fish_seen_subcommand_from create run" -s f -l config -r -F -d "Read this file in place of config.json"
@@ -60,3 +62,23 @@ complete -c nucleus -n "__fish_seen_subcommand_from delete" -s f -l force -d "Ki
 complete -c nucleus -n "__fish_seen_subcommand_from list ps" -s f -l format -x -a "table json" -d "Form of the output"
 complete -c nucleus -n "__fish_seen_subcommand_from list" -s q -l quiet -d "Ids alone"
 complete -c nucleus -n "__fish_seen_subcommand_from spec" -l rootless -d "For a caller who is not root"
+
+complete -c nucleus -n "__fish_seen_subcommand_from update" -s r -l resources -r -F -d "linux.resources as JSON"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-period -x -d "CPU period"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-quota -x -d "CPU time in a period"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-burst -x -d "Quota that may be saved up"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-share -x -d "CPU weight"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-rt-period -x -d "Real-time period"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-rt-runtime -x -d "Real-time CPU time"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpu-idle -x -d "Idle"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpuset-cpus -x -d "CPUs"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l cpuset-mems -x -d "Memory nodes"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l memory -x -d "Memory"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l memory-reservation -x -d "Soft limit"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l memory-swap -x -d "Memory and swap"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l pids-limit -x -d "Number of processes"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l blkio-weight -x -d "Weight of block I/O"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l l3-cache-schema -x -d "Intel RDT cache"
+complete -c nucleus -n "__fish_seen_subcommand_from update" -l mem-bw-schema -x -d "Intel RDT bandwidth"
+complete -c nucleus -n "__fish_seen_subcommand_from events" -l interval -x -d "Time between lines"
+complete -c nucleus -n "__fish_seen_subcommand_from events" -l stats -d "One line alone"

@@ -599,6 +599,42 @@ class CopyUp(Mounts):
         self.assertNothingLeft()
 
 
+class Locked(Mounts):
+    """In a user namespace the kernel locks the flags that a mount of the host brings along."""
+
+    def setUp(self):
+        super().setUp()
+        self.linux["namespaces"].append({"type": "user"})
+        for name in ("uidMappings", "gidMappings"):
+            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        for path in [self.rootfs, *self.rootfs.rglob("*")]:
+            os.chown(path, 100000, 100000, follow_symlinks=False)
+        for directory in (self.directory, self.bundle):
+            directory.chmod(0o755)
+        self.place = self.host_mount("files", "mode=777")
+        self.flags = {"nosuid", "nodev", "noexec", "ro", "noatime"}
+        subprocess.run(["mount", "-o", ",".join(["remount", "bind", *self.flags]), self.place], check=True)
+
+    def test_what_is_not_said_stays(self):
+        for options in ([], ["ro"], ["nosuid", "nodev"], ["rprivate"], ["noexec", "rslave"], ["ro", "noatime"]):
+            with self.subTest(options):
+                self.config["mounts"] = self.config["mounts"][:6]
+                self.bind(self.place, "/mnt", *options)
+                self.assertLessEqual(self.flags, self.mounts()["/mnt"].options)
+
+    def test_what_cannot_be_cleared_is_an_error(self):
+        for option in ("suid", "dev", "exec", "rw"):
+            with self.subTest(option):
+                self.config["mounts"] = self.config["mounts"][:6]
+                self.bind(self.place, "/mnt", option)
+                result = self.create()
+                if result.status == 0:  # then at least nothing was cleared
+                    self.assertOk(self.delete("--force"))
+                    self.assertLessEqual(self.flags, self.mounts()["/mnt"].options)
+                else:
+                    self.assertFails(result, "/mnt")
+
+
 class IdMapped(Mounts):
     """mounts[].uidMappings: ids of the source's files (containerID) → ids that they have in the mount (hostID)."""
 

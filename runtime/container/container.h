@@ -51,6 +51,7 @@ struct CreateOptions {
   std::string config;  // path of config.json; empty: bundle/config.json
   bool no_pivot = false;
   bool no_new_keyring = false;
+  std::vector<std::string> env;  // appended to the process's: NAME=VALUE
   IoOptions io;
 };
 

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstdlib>
+
 #include "base/fd.h"
 #include "runtime/sys/self.h"
 #include "shim/cli/log.h"
@@ -169,9 +172,37 @@ int PreservedFds(const Command& command) {
   return 0;
 }
 
+// Sockets that systemd has opened for this process (sd_listen_fds(3)) go on to the container's, before the other
+// descriptors that are passed; it is pid 1 to itself.
+void PassListenFds(Command& command) {
+  container::CreateOptions* options = nullptr;
+  if (auto* create = std::get_if<CreateCommand>(&command)) {
+    options = &create->options;
+  } else if (auto* run = std::get_if<RunCommand>(&command)) {
+    options = &run->options;
+  }
+  const char* count = std::getenv("LISTEN_FDS");
+  const char* pid = std::getenv("LISTEN_PID");
+  if (options == nullptr || count == nullptr || pid == nullptr || std::to_string(::getpid()) != pid) {
+    return;
+  }
+  constexpr int kMost = 1 << 16;
+  int value = 0;
+  const std::string_view text{count};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc{} && end == text.data() + text.size() && value > 0 && value <= kMost) {
+    options->io.preserve_fds += value;
+    options->env.push_back("LISTEN_FDS=" + std::to_string(value));
+    options->env.emplace_back("LISTEN_PID=1");
+  }
+}
+
 }  // namespace
 
 Result<int> RunCommandLine(CommandLine& line, char** argv) {
+  if (line.command) {
+    PassListenFds(*line.command);
+  }
   // Before the log is opened, or its descriptor could pass for one of the caller's.
   const Result<> preserved = line.command ? CheckPreservedFds(PreservedFds(*line.command)) : Result<>{};
   TRY(OpenLog(line.global));

@@ -10,6 +10,10 @@ namespace {
 
 Result<> ApplyDevices(const Host& host, const std::vector<oci::StateCgroup>& cgroups,
                       const std::vector<oci::DeviceRule>& rules) {
+  // In a user namespace no node can be made, and those that are bound are as open as they are to the user outside.
+  if (host.rootless) {
+    return {};
+  }
   const std::vector<oci::DeviceRule> all = WithDefaultDevices(rules);
   if (const std::string* devices = DirectoryOf(cgroups, "devices")) {
     TRY_IN("linux.resources.devices", ApplyDevicesV1(*devices, all));

@@ -103,10 +103,15 @@ Result<> RemoveTree(const std::string& directory) {
   return {};
 }
 
+bool NotDelegated(const Error& error) {
+  return error.code == EACCES || error.code == EPERM || error.code == EROFS;
+}
+
 }  // namespace
 
-Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups) {
+Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups, bool required) {
   std::vector<std::string> made;
+  const bool partly = host.rootless && !required;
   for (oci::StateCgroup& cgroup : cgroups) {
     const auto hierarchy =
         std::find_if(host.hierarchies.begin(), host.hierarchies.end(),
@@ -115,7 +120,9 @@ Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups) {
       return std::unexpected(Failure("cgroup hierarchy \"" + cgroup.hierarchy + "\" is not mounted", ENOENT));
     }
     Result<> done = MakeOne(*hierarchy, cgroup, made);
-    if (!done) {
+    if (!done && partly && NotDelegated(done.error())) {
+      cgroup.path.clear();
+    } else if (!done) {
       while (!made.empty()) {
         ::rmdir(made.back().c_str());
         made.pop_back();
@@ -123,6 +130,7 @@ Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups) {
       return done;
     }
   }
+  std::erase_if(cgroups, [](const oci::StateCgroup& cgroup) { return cgroup.path.empty(); });
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -97,8 +98,14 @@ Result<> EnterNamespaces(ChildInput& input) {
     }
   }
   if (plan.namespaces.Creates(CLONE_NEWUSER)) {
+    // A process that cannot be dumped has its files in /proc owned by the host's root: an ordinary user could not write
+    // the mappings. Nobody else is in this user namespace yet.
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     TRY(Send(input.channel, Tag::kUserNamespace));
     TRY(AwaitGo(input.channel));
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+      return std::unexpected(SysError("prctl", "PR_SET_DUMPABLE"));
+    }
   }
   if (plan.namespaces.Has(CLONE_NEWUSER)) {
     TRY(BecomeRootInside(plan.deny_setgroups));

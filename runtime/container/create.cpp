@@ -171,7 +171,7 @@ class Creation {
     }
     TRY(AnnounceCgroups());
     FAULT_POINT("create.cgroup-make");
-    TRY(cgroup::Create(host_.cgroups, state_.cgroups));
+    TRY(cgroup::Create(host_.cgroups, state_.cgroups, !bundle_.spec->linux_.cgroups_path.empty()));
     rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
     FAULT_POINT("create.cgroup-limits");
     std::vector<std::string> warnings;
@@ -224,13 +224,14 @@ class Creation {
         return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
       }
       FAULT_POINT("create.id-maps");
-      TRY_IN("linux", WriteIdMappings(spawned_.pid, plan_.uid_mappings, plan_.gid_mappings, plan_.deny_setgroups));
+      TRY(WriteIdMappings(spawned_.pid, plan_));
+      TRY(SetOomScore());
       TRY(Send(channel_.get(), Tag::kGo));
     }
     FAULT_POINT("create.cgroup-attach");
     TRY(cgroup::Attach(state_.cgroups, spawned_.pid, into_cgroup_));
-    if (plan_.process && plan_.process->oom_score_adj) {
-      TRY(SetOomScore(*plan_.process->oom_score_adj));
+    if (!plan_.namespaces.Creates(CLONE_NEWUSER)) {
+      TRY(SetOomScore());
     }
     if (program_) {
       FAULT_POINT("create.seccomp-compile");
@@ -281,10 +282,13 @@ class Creation {
     return message;
   }
 
-  Result<> SetOomScore(int score) {
+  Result<> SetOomScore() {
+    if (!plan_.process || !plan_.process->oom_score_adj) {
+      return {};
+    }
     const std::string path = "/proc/" + std::to_string(spawned_.pid) + "/oom_score_adj";
     const Fd file = TRY_IN("process.oomScoreAdj", sys::Open(path, O_WRONLY));
-    TRY_IN("process.oomScoreAdj", WriteAll(file.get(), std::to_string(score), path));
+    TRY_IN("process.oomScoreAdj", WriteAll(file.get(), std::to_string(*plan_.process->oom_score_adj), path));
     return {};
   }
 

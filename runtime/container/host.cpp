@@ -28,6 +28,7 @@ bool AsksForLabels(const oci::Linux& container, const oci::Process* process) {
 Result<plan::Host> ReadHost(bool with_cgroups, bool labels) {
   plan::Host host;
   host.euid = ::geteuid();
+  host.egid = ::getegid();
   host.capability_bounding = confine::BoundingSet();
   // The initial user namespace is the one that maps every id to itself.
   const std::string map = TRY(ReadFile("/proc/self/uid_map", 65536));
@@ -45,6 +46,7 @@ Result<plan::Host> ReadHost(bool with_cgroups, bool labels) {
   }
   if (with_cgroups) {
     host.cgroups = TRY(cgroup::ReadHost());
+    host.cgroups.rootless = host.rootless();
   }
   return host;
 }

@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 
+#include "runtime/container/process.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
@@ -26,6 +28,49 @@ Result<> WriteProcFile(pid_t pid, const char* name, std::string_view text) {
   const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
   const Fd file = TRY(sys::Open(path, O_WRONLY));
   return WriteAll(file.get(), text, path);
+}
+
+// newuidmap PID CONTAINER HOST SIZE..., found in PATH as every setuid program is; what it says on stderr is the error.
+Result<> RunIdMapHelper(const char* program, pid_t pid, const std::vector<oci::IdMapping>& mappings) {
+  std::vector<std::string> words = {program, std::to_string(pid)};
+  for (const oci::IdMapping& mapping : mappings) {
+    words.push_back(std::to_string(mapping.container_id));
+    words.push_back(std::to_string(mapping.host_id));
+    words.push_back(std::to_string(mapping.size));
+  }
+  const std::vector<char*> argv = Pointers(words);
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return std::unexpected(SysError("pipe", ""));
+  }
+  const Fd read_end{ends[0]};
+  Fd write_end{ends[1]};
+  const pid_t helper = TRY(sys::Clone3({}));
+  constexpr int kNotFound = 127;
+  if (helper == 0) {
+    ResetSignals();
+    ::dup2(write_end.get(), STDERR_FILENO);
+    ::execvp(program, argv.data());
+    ::_exit(kNotFound);
+  }
+  write_end.Reset();
+  constexpr std::size_t kMaxText = 4096;
+  std::string said = ReadAll(read_end.get(), kMaxText, program).value_or("");
+  int status = 0;
+  while (::waitpid(helper, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    return {};
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotFound && said.empty()) {
+    return std::unexpected(Failure(std::string{"more than one's own id takes "} + program +
+                                       ", which is not in $PATH (package uidmap)",
+                                   ENOENT));
+  }
+  while (!said.empty() && said.back() == '\n') {
+    said.pop_back();
+  }
+  return std::unexpected(Failure(said.starts_with(program) ? said : program + (": " + said), EPERM));
 }
 
 // A process that does nothing but be in a new user namespace while this lives.
@@ -74,8 +119,8 @@ Result<Fd> MappingNamespace(const plan::BindMount& mount, const plan::Plan& plan
   }
   const bool own = !mount.uid_mappings.empty();
   const Holder holder = TRY(Holder::Make());
-  TRY(WriteIdMappings(holder.pid(), own ? mount.uid_mappings : plan.uid_mappings,
-                      own ? mount.gid_mappings : plan.gid_mappings, plan.deny_setgroups));
+  TRY(WriteProcFile(holder.pid(), "uid_map", FormatMap(own ? mount.uid_mappings : plan.uid_mappings)));
+  TRY(WriteProcFile(holder.pid(), "gid_map", FormatMap(own ? mount.gid_mappings : plan.gid_mappings)));
   return sys::Open("/proc/" + std::to_string(holder.pid()) + "/ns/user", O_RDONLY);
 }
 
@@ -92,13 +137,14 @@ Result<Fd> OpenOne(const plan::BindMount& mount, const plan::Plan& plan) {
 
 }  // namespace
 
-Result<> WriteIdMappings(pid_t pid, const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids,
-                         bool deny_setgroups) {
-  if (deny_setgroups) {
+Result<> WriteIdMappings(pid_t pid, const plan::Plan& plan) {
+  if (plan.deny_setgroups) {
     TRY(WriteProcFile(pid, "setgroups", "deny"));
   }
-  TRY_IN("uidMappings", WriteProcFile(pid, "uid_map", FormatMap(uids)));
-  TRY_IN("gidMappings", WriteProcFile(pid, "gid_map", FormatMap(gids)));
+  TRY_IN("linux.uidMappings", plan.uid_map_helper ? RunIdMapHelper("newuidmap", pid, plan.uid_mappings)
+                                                  : WriteProcFile(pid, "uid_map", FormatMap(plan.uid_mappings)));
+  TRY_IN("linux.gidMappings", plan.gid_map_helper ? RunIdMapHelper("newgidmap", pid, plan.gid_mappings)
+                                                  : WriteProcFile(pid, "gid_map", FormatMap(plan.gid_mappings)));
   return {};
 }
 

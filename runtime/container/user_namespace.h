@@ -10,10 +10,9 @@
 
 namespace nucleus::container {
 
-// Writes the mappings of `pid`'s new user namespace, in which nothing is mapped yet. `deny_setgroups` first where an
-// ordinary user writes them.
-Result<> WriteIdMappings(pid_t pid, const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids,
-                         bool deny_setgroups);
+// Writes the mappings of the plan to `pid`'s new user namespace, in which nothing is mapped yet: directly, or through
+// newuidmap(1) and newgidmap(1) where the plan says so.
+Result<> WriteIdMappings(pid_t pid, const plan::Plan& plan);
 
 // The sources of the plan's idmapped mounts: detached copies with their mapping, made here because it takes privilege
 // over the source's filesystem that the container's user namespace does not have. Parallel to plan.rootfs.mounts; empty

@@ -69,6 +69,10 @@ Namespaces PlanNamespaces(const oci::Linux& container) {
   return result;
 }
 
+bool IsOneself(const std::vector<oci::IdMapping>& mappings, std::uint32_t id) {
+  return mappings.size() == 1 && mappings[0].size == 1 && mappings[0].host_id == id;
+}
+
 Result<> CheckMappings(const oci::Linux& container, const Namespaces& namespaces) {
   const bool mappings = !container.uid_mappings.empty() || !container.gid_mappings.empty();
   if (namespaces.Creates(CLONE_NEWUSER)) {
@@ -100,7 +104,8 @@ std::string CleanTarget(std::string_view path) {
 }
 
 Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, const Options& options,
-                            const Namespaces& namespaces, const std::string& mount_label) {
+                            const Namespaces& namespaces, const std::string& mount_label,
+                            bool rootless) {
   MountOptions parsed = ParseMountOptions(mount.options);
   const std::string target = CleanTarget(mount.destination);
   const bool bind = parsed.bind || mount.type == "bind";
@@ -128,6 +133,11 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
     // Relative to the bundle, as the specification says of bind mounts.
     std::string source = mount.source.front() == '/' ? mount.source : options.bundle + "/" + mount.source;
     const bool recursive = parsed.recursive_bind;
+    // What is mounted below the host's /sys, the cgroups above all, is bound with it; "ro" alone would leave that writable
+    // to an ordinary user's container (CVE-2023-25809).
+    if (rootless && recursive && (parsed.set & MOUNT_ATTR_RDONLY) != 0 && CleanTarget(source) == "/sys") {
+      parsed.recursive_set |= MOUNT_ATTR_RDONLY;
+    }
     const bool recursive_idmap = parsed.recursive_idmap;
     return BindMount{.source = std::move(source),
                      .target = target,
@@ -218,7 +228,8 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
   rootfs.devices = DefaultDevices();
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
     MountStep step =
-        TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces, container.mount_label));
+        TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces, container.mount_label,
+                                   host.rootless()));
     const auto* bind = std::get_if<BindMount>(&step);
     if (bind != nullptr && bind->target == "/dev") {
       rootfs.populate_dev = false;
@@ -323,10 +334,15 @@ Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host&
   plan.id = options.id;
   plan.namespaces = PlanNamespaces(container);
   TRY(CheckMappings(container, plan.namespaces));
+  if (host.euid != 0 && !plan.namespaces.Has(CLONE_NEWUSER)) {
+    return std::unexpected(Failure("linux.namespaces: rootless container requires user namespaces", EPERM));
+  }
   if (plan.namespaces.Creates(CLONE_NEWUSER)) {
     plan.uid_mappings = container.uid_mappings;
     plan.gid_mappings = container.gid_mappings;
-    plan.deny_setgroups = host.euid != 0;
+    plan.uid_map_helper = host.euid != 0 && !IsOneself(plan.uid_mappings, host.euid);
+    plan.gid_map_helper = host.euid != 0 && !IsOneself(plan.gid_mappings, host.egid);
+    plan.deny_setgroups = host.euid != 0 && !plan.gid_map_helper;
   }
   plan.time_offsets = container.time_offsets;
   if (!plan.time_offsets.empty() && !plan.namespaces.Creates(CLONE_NEWTIME)) {

@@ -21,7 +21,12 @@ namespace nucleus::plan {
 // What of the host the plan depends on; read once by the caller, so that planning itself is pure.
 struct Host {
   uid_t euid = 0;
+  gid_t egid = 0;
   bool in_initial_user_namespace = true;
+  // Neither root of the host: what takes privilege over the host itself cannot be had.
+  [[nodiscard]] bool rootless() const {
+    return euid != 0 || !in_initial_user_namespace;
+  }
   std::uint64_t capability_bounding = 0;
   bool apparmor = false;  // these two are looked up only where a bundle asks for a label
   bool selinux = false;
@@ -119,7 +124,10 @@ struct Plan {
   Namespaces namespaces;
   std::vector<oci::IdMapping> uid_mappings;
   std::vector<oci::IdMapping> gid_mappings;
-  bool deny_setgroups = false;
+  // An ordinary user may map itself alone; more takes newuidmap(1) and newgidmap(1) and the ranges of /etc/subuid.
+  bool uid_map_helper = false;
+  bool gid_map_helper = false;
+  bool deny_setgroups = false;  // the kernel's condition for an ordinary user that maps its own group
   std::map<std::string, oci::TimeOffset> time_offsets;
   Rootfs rootfs;
   std::string hostname;

@@ -1,8 +1,8 @@
 // Annotations, a line each: key, '=', value.
 
-#include <cstdlib>
-
 #include "oci-config/annotations.h"
+
+#include <cstdlib>
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   std::string_view text{reinterpret_cast<const char*>(data), size};

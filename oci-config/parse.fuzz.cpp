@@ -1,9 +1,10 @@
 // config.json from anybody: a Spec, or one bounded line that says what is wrong.
 
+#include "oci-config/parse.h"
+
 #include <cstdlib>
 
 #include "oci-config/annotations.h"
-#include "oci-config/parse.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const auto spec = nucleus::oci::ParseSpec({reinterpret_cast<const char*>(data), size}, "config.json");

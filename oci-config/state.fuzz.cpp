@@ -1,8 +1,8 @@
 // state.json: what was read can be written, and reads the same.
 
-#include <cstdlib>
-
 #include "oci-config/state.h"
+
+#include <cstdlib>
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const auto state = nucleus::oci::ParseState({reinterpret_cast<const char*>(data), size}, "s");

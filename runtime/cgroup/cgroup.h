@@ -34,7 +34,8 @@ struct Hierarchy {
 
 struct Host {
   std::vector<Hierarchy> hierarchies;
-  // Not the host's root: cgroups are used as far as they were delegated, and device rules cannot be had (nor device nodes).
+  // Not the host's root: cgroups are used as far as they were delegated, and device rules cannot be had (nor device
+  // nodes).
   bool rootless = false;
   // v2 alone carries the controllers: no v1 hierarchy is mounted.
   [[nodiscard]] bool unified() const;
@@ -48,10 +49,10 @@ Result<Host> ReadHost();
 // linux.cgroupsPath: absolute is below each mount's root; relative, or empty (then the id), is below the runtime's own.
 Result<std::vector<oci::StateCgroup>> Locate(const Host& host, const std::string& cgroups_path, const std::string& id);
 
-// Makes the directories (parents too) and marks those that it made. On error removes what it made. Rootless, a hierarchy
-// in which nothing may be made is left out of `cgroups`, unless `required` (the bundle names its place); a limit that is
-// asked of it is an error then.
-// v1 cpuset inherits cpus and mems; v2 enables the controllers on the way down.
+// Makes the directories (parents too) and marks those that it made. On error removes what it made. Rootless, a
+// hierarchy in which nothing may be made is left out of `cgroups`, unless `required` (the bundle names its place); a
+// limit that is asked of it is an error then. v1 cpuset inherits cpus and mems; v2 enables the controllers on the way
+// down.
 Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups, bool required);
 
 // Writes linux.resources. A limit whose controller is absent is an error naming the property; v1 values are converted

@@ -1,6 +1,5 @@
 #include "runtime/cgroup/stats.h"
 
-
 #include <algorithm>
 #include <charconv>
 

@@ -76,7 +76,8 @@ struct IoList {
 
 constexpr auto kIoLists = std::to_array<IoList>({
     {"ioServiceBytesRecursive",
-     {"blkio.bfq.io_service_bytes_recursive", "blkio.io_service_bytes_recursive", "blkio.throttle.io_service_bytes_recursive"}},
+     {"blkio.bfq.io_service_bytes_recursive", "blkio.io_service_bytes_recursive",
+      "blkio.throttle.io_service_bytes_recursive"}},
     {"ioServicedRecursive",
      {"blkio.bfq.io_serviced_recursive", "blkio.io_serviced_recursive", "blkio.throttle.io_serviced_recursive"}},
     {"ioQueueRecursive", {"blkio.bfq.io_queued_recursive", "blkio.io_queued_recursive", ""}},

@@ -115,8 +115,8 @@ Result<Stats> ReadStatsV2(const std::string& directory) {
     stats.memory = ReadMemory(directory);
   }
   if (Exists(directory, "cpuset.cpus")) {
-    stats.cpuset = CpusetStats{
-        .cpus = ListIn(directory, "cpuset.cpus"), .mems = ListIn(directory, "cpuset.mems"), .flags = {}};
+    stats.cpuset =
+        CpusetStats{.cpus = ListIn(directory, "cpuset.cpus"), .mems = ListIn(directory, "cpuset.mems"), .flags = {}};
   }
   if (Exists(directory, "pids.current")) {
     const std::uint64_t limit = NumberIn(directory, "pids.max");

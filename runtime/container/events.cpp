@@ -41,8 +41,9 @@ Result<> WatchEvents(const Settings& settings, const std::string& id, int interv
   std::optional<cgroup::OomWatch> oom = TRY(cgroup::OomWatch::Make(opened.state.cgroups));
   std::int64_t next = NowMs() + interval_ms;
   for (;;) {
-    std::array<pollfd, 2> entries{{{.fd = init.get(), .events = POLLIN, .revents = 0},
-                                   {.fd = oom ? oom->fd() : -1, .events = oom ? oom->events() : short{0}, .revents = 0}}};
+    std::array<pollfd, 2> entries{
+        {{.fd = init.get(), .events = POLLIN, .revents = 0},
+         {.fd = oom ? oom->fd() : -1, .events = oom ? oom->events() : short{0}, .revents = 0}}};
     const std::int64_t wait = std::max<std::int64_t>(next - NowMs(), 0);
     if (::poll(entries.data(), entries.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
       return std::unexpected(SysError("poll", ""));

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <filesystem>
 #include <fstream>
 
@@ -71,10 +70,10 @@ BOOST_AUTO_TEST_CASE(valid) {
 }
 
 BOOST_AUTO_TEST_CASE(invalid) {
-  for (const std::string& id : {std::string{}, std::string{"."}, std::string{".."}, std::string{"a/b"},
-                                std::string{"/"}, std::string{"../x"}, std::string{"a b"}, std::string{"a\n"},
-                                std::string{"a:b"}, std::string{"\xc3\xa9"}, std::string("a\0b", 3),
-                                std::string{"a*"}, std::string{"~"}, std::string(256, 'x')}) {
+  for (const std::string& id :
+       {std::string{}, std::string{"."}, std::string{".."}, std::string{"a/b"}, std::string{"/"}, std::string{"../x"},
+        std::string{"a b"}, std::string{"a\n"}, std::string{"a:b"}, std::string{"\xc3\xa9"}, std::string("a\0b", 3),
+        std::string{"a*"}, std::string{"~"}, std::string(256, 'x')}) {
     BOOST_TEST(Message(ValidateId(id)) == "invalid container ID format");
   }
 }
@@ -111,7 +110,8 @@ BOOST_AUTO_TEST_CASE(hostile_bytes) {
   BOOST_TEST(Message(ParseFilter(FormatFilter(Program(0)), "f")) == refused);
   BOOST_TEST(Message(ParseFilter(FormatFilter(Program(BPF_MAXINSNS + 1)), "f")) == refused);
   // A length whose bytes overflow.
-  for (const std::uint64_t length : {std::uint64_t{1} << 61, (std::uint64_t{1} << 61) + 3, UINT64_MAX, std::uint64_t{4}}) {
+  for (const std::uint64_t length :
+       {std::uint64_t{1} << 61, (std::uint64_t{1} << 61) + 3, UINT64_MAX, std::uint64_t{4}}) {
     std::string bytes = good;
     std::memcpy(bytes.data() + 16, &length, sizeof length);
     BOOST_TEST(Message(ParseFilter(bytes, "f")) == refused);

@@ -63,9 +63,8 @@ Result<> RunIdMapHelper(const char* program, pid_t pid, const std::vector<oci::I
     return {};
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == kNotFound && said.empty()) {
-    return std::unexpected(Failure(std::string{"more than one's own id takes "} + program +
-                                       ", which is not in $PATH (package uidmap)",
-                                   ENOENT));
+    return std::unexpected(Failure(
+        std::string{"more than one's own id takes "} + program + ", which is not in $PATH (package uidmap)", ENOENT));
   }
   while (!said.empty() && said.back() == '\n') {
     said.pop_back();

@@ -104,8 +104,7 @@ std::string CleanTarget(std::string_view path) {
 }
 
 Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, const Options& options,
-                            const Namespaces& namespaces, const std::string& mount_label,
-                            bool rootless) {
+                            const Namespaces& namespaces, const std::string& mount_label, bool rootless) {
   MountOptions parsed = ParseMountOptions(mount.options);
   const std::string target = CleanTarget(mount.destination);
   const bool bind = parsed.bind || mount.type == "bind";
@@ -133,8 +132,8 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
     // Relative to the bundle, as the specification says of bind mounts.
     std::string source = mount.source.front() == '/' ? mount.source : options.bundle + "/" + mount.source;
     const bool recursive = parsed.recursive_bind;
-    // What is mounted below the host's /sys, the cgroups above all, is bound with it; "ro" alone would leave that writable
-    // to an ordinary user's container (CVE-2023-25809).
+    // What is mounted below the host's /sys, the cgroups above all, is bound with it; "ro" alone would leave that
+    // writable to an ordinary user's container (CVE-2023-25809).
     if (rootless && recursive && (parsed.set & MOUNT_ATTR_RDONLY) != 0 && CleanTarget(source) == "/sys") {
       parsed.recursive_set |= MOUNT_ATTR_RDONLY;
     }
@@ -227,9 +226,8 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
   }
   rootfs.devices = DefaultDevices();
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-    MountStep step =
-        TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces, container.mount_label,
-                                   host.rootless()));
+    MountStep step = TRY(PlanMount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", options, namespaces,
+                                   container.mount_label, host.rootless()));
     const auto* bind = std::get_if<BindMount>(&step);
     if (bind != nullptr && bind->target == "/dev") {
       rootfs.populate_dev = false;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <filesystem>
 #include <fstream>
 
@@ -72,8 +71,7 @@ class Tree {
       return ErrnoName(fd.error().code);
     }
     char path[4096];
-    const ssize_t length =
-        ::readlink(("/proc/self/fd/" + std::to_string(fd->get())).c_str(), path, sizeof path);
+    const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd->get())).c_str(), path, sizeof path);
     const std::string real{path, static_cast<std::size_t>(std::max<ssize_t>(length, 0))};
     const std::string root = top_ + "/root";
     if (real == root) {

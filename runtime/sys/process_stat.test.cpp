@@ -21,7 +21,8 @@ std::string Line(const std::string& name, const std::string& state, const std::s
 BOOST_AUTO_TEST_SUITE(process_stat)
 
 BOOST_AUTO_TEST_CASE(odd_command_names) {
-  for (const char* name : {"init", "", " ", "a b c", ")", "(", ") R 1 2 3", "((x))", "a) Z (b", "\n", "\\", "S 1 1 1 1"}) {
+  for (const char* name :
+       {"init", "", " ", "a b c", ")", "(", ") R 1 2 3", "((x))", "a) Z (b", "\n", "\\", "S 1 1 1 1"}) {
     const Result<ProcessStat> stat = ParseProcessStat(Line(name, "S", "98765"));
     BOOST_TEST_CONTEXT("the name " << name) {
       BOOST_REQUIRE(stat.has_value());

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <filesystem>
 
 #include "runtime/sys/fault.h"

@@ -166,9 +166,7 @@ Result<int> PrintEvents(const container::Settings& settings, const EventsCommand
       [&command](const cgroup::Stats& stats) {
         return WriteAll(STDOUT_FILENO, StatsLine(command.id, stats), "stdout");
       },
-      [&command] {
-        return WriteAll(STDOUT_FILENO, OomLine(command.id), "stdout");
-      }));
+      [&command] { return WriteAll(STDOUT_FILENO, OomLine(command.id), "stdout"); }));
   return 0;
 }
 

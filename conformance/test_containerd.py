@@ -316,6 +316,10 @@ class Lifecycle(Case):
         pid = self.detached()
         shims = [p for p, line in callers.processes_naming(f"-namespace {containerd.namespace}") if self.name in line]
         self.assertEqual(len(shims), 1)
+        # A socket outlives a shim that is killed; it lies in a directory of the host's.
+        address = containerd.directory / "state/io.containerd.runtime.v2.task" / containerd.namespace / self.name / "address"
+        socket = address.read_text().removeprefix("unix://")
+        self.addCleanup(lambda: os.path.lexists(socket) and os.unlink(socket))
         os.kill(shims[0], signal.SIGKILL)
         # containerd has the runtime delete the container by force.
         wait_until(lambda: not is_alive(pid), "the process killed")

@@ -125,7 +125,7 @@ class Global(Case):
         self.linux["namespaces"].append({"type": "user"})
         self.linux["uidMappings"] = self.linux["gidMappings"] = [{"containerID": 0, "hostID": 1000, "size": 1}]
         self.linux["resources"] = {}
-        self.config["mounts"] = [m for m in self.config["mounts"] if m["destination"] == "/proc"]
+        self.config["mounts"] = [m for m in self.config["mounts"] if m["destination"] in ("/proc", "/dev")]
         self.write()
         name = "nucleus" if IS_NUCLEUS else os.path.basename(RUNTIME)
         flags = ["--cgroup-manager", "disabled"] if IS_NUCLEUS else []

@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import pathlib
+import select
 import shutil
+import signal
 import stat
 import subprocess
 import threading
@@ -293,14 +295,19 @@ class Terminals(Escape):
         if pid == 0:
             os.execv(harness.RUNTIME, [harness.RUNTIME, "--root", str(self.root), "run", "--bundle", str(self.bundle),
                                        self.id])
-        text = b""
+        text, chunk = b"", b" "
         try:
-            while chunk := os.read(fd, 4096):
+            while chunk:
+                if not select.select([fd], [], [], harness.TIMEOUT)[0]:
+                    os.kill(pid, signal.SIGKILL)
+                    self.fail(f"no end within {harness.TIMEOUT} s: {text!r}")
+                chunk = os.read(fd, 4096)
                 text += chunk
-        except OSError:
+        except OSError:  # EIO: the other side has gone
             pass
-        os.close(fd)
-        _, status = os.waitpid(pid, 0)
+        finally:
+            os.close(fd)
+            _, status = os.waitpid(pid, 0)
         self.assertNotIn(self.SECRET.encode(), text)
         self.assertCanary()
         return os.waitstatus_to_exitcode(status), text

@@ -12,6 +12,13 @@ static void Read(JsonReader& in, StateCgroup& out) {
   in.Check(out.path.starts_with('/'), "path", "must be an absolute path");
 }
 
+static void Read(JsonReader& in, StateResctrl& out) {
+  out = {};
+  in.Object({{"directory", out.directory}, {"created", out.created}, {"monitor", out.monitor}});
+  in.Check(out.directory.starts_with('/'), "directory", "must be an absolute path");
+  in.Check(out.monitor.empty() || out.monitor.starts_with('/'), "monitor", "must be an absolute path");
+}
+
 static void Read(JsonReader& in, Phase& out) {
   ReadWord(in, out, "phase",
            {{"creating", Phase::kCreating}, {"created", Phase::kCreated}, {"running", Phase::kRunning}});
@@ -69,6 +76,7 @@ Result<State> ParseState(std::string_view json, std::string_view name) {
              {"keyring", state.keyring},
              {"systemdCgroup", state.systemd_cgroup},
              {"cgroups", state.cgroups},
+             {"resctrl", state.resctrl},
              {"annotations", state.annotations}});
   in.Check(state.version == kStateVersion, "version", "unknown version " + std::to_string(state.version));
   in.Check(!state.id.empty(), "id", "required");
@@ -102,6 +110,13 @@ std::string FormatState(const State& state) {
     out.EndObject();
   }
   out.EndArray();
+  if (!state.resctrl.directory.empty()) {
+    out.Key("resctrl").BeginObject();
+    out.Key("directory").String(state.resctrl.directory);
+    out.Key("created").Bool(state.resctrl.created);
+    out.Key("monitor").String(state.resctrl.monitor);
+    out.EndObject();
+  }
   WriteMap(out, "annotations", state.annotations);
   out.EndObject();
   return out.Take();

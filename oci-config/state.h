@@ -20,6 +20,13 @@ struct StateCgroup {
   bool created = false;  // made by create, hence removed by delete
 };
 
+// The container's group in resctrl (linux.intelRdt); `directory` empty: none.
+struct StateResctrl {
+  std::string directory;
+  bool created = false;  // by create and for this container alone, hence removed by delete
+  std::string monitor;   // the monitoring group, always the container's own
+};
+
 enum class Phase { kCreating, kCreated, kRunning };  // what was reached; stopped and paused are looked up
 
 struct State {
@@ -36,6 +43,7 @@ struct State {
   bool keyring = true;           // it has a session keyring of its own, which `exec` joins
   bool systemd_cgroup = false;
   std::vector<StateCgroup> cgroups;
+  StateResctrl resctrl;
   StringMap annotations;
 };
 

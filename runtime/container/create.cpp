@@ -27,6 +27,7 @@
 #include "runtime/container/spawn.h"
 #include "runtime/container/state_dir.h"
 #include "runtime/container/user_namespace.h"
+#include "runtime/resctrl/resctrl.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
@@ -182,6 +183,16 @@ class Creation {
     return {};
   }
 
+  Result<> MakeResctrlGroup() {
+    if (!plan_.intel_rdt) {
+      return {};
+    }
+    const std::string mount = TRY(resctrl::ReadMount());
+    state_.resctrl = TRY(resctrl::Create(mount, *plan_.intel_rdt, options_.id));
+    rollback_.Push([this] { (void)resctrl::Remove(state_.resctrl); });
+    return {};
+  }
+
   Result<> Clone() {
     start_listener_ = TRY(ListenForStart(*directory_));
     Fd child_channel;
@@ -230,6 +241,9 @@ class Creation {
     }
     FAULT_POINT("create.cgroup-attach");
     TRY(cgroup::Attach(state_.cgroups, spawned_.pid, into_cgroup_));
+    if (plan_.intel_rdt) {
+      TRY(resctrl::Attach(state_.resctrl, spawned_.pid));
+    }
     if (!plan_.namespaces.Creates(CLONE_NEWUSER)) {
       TRY(SetOomScore());
     }
@@ -311,6 +325,7 @@ class Creation {
   Result<Launched> MakeContainer() {
     TRY(MakeStateDir());
     TRY(MakeCgroups());
+    TRY(MakeResctrlGroup());
     hooks_ran_ = !plan_.hooks.create_container.empty();
     TRY(Clone());
     // From here a crash of this command leaves a process: the state that names it is on disk before it does anything.

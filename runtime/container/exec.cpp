@@ -26,6 +26,7 @@
 #include "runtime/container/rollback.h"
 #include "runtime/container/spawn.h"
 #include "runtime/rootfs/rootfs.h"
+#include "runtime/resctrl/resctrl.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
@@ -326,6 +327,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   const oci::ExecCpuAffinity affinity = process.exec_cpu_affinity.value_or(oci::ExecCpuAffinity{});
   TRY_IN("process.execCPUAffinity.initial", confine::SetCpuAffinity(spawned.pid, affinity.initial));
   TRY(cgroup::Attach(cgroups, spawned.pid, cgroup.valid()));
+  if (!opened.state.resctrl.directory.empty()) {
+    TRY(resctrl::Attach(opened.state.resctrl, spawned.pid));
+  }
   TRY_IN("process.execCPUAffinity.final", confine::SetCpuAffinity(spawned.pid, affinity.final_));
   if (process.oom_score_adj) {
     const std::string path = "/proc/" + std::to_string(spawned.pid) + "/oom_score_adj";

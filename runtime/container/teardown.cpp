@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "runtime/container/hooks.h"
+#include "runtime/resctrl/resctrl.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
@@ -40,6 +41,7 @@ Result<> TearDown(const Settings& settings, Opened& opened) {
     TRY(cgroup::KillAll(opened.state.cgroups));
     TRY(cgroup::Remove(opened.state.cgroups));
   }
+  TRY(resctrl::Remove(opened.state.resctrl));
   const Result<std::shared_ptr<const oci::Spec>> spec = opened.directory.ReadSpec();
   if (spec) {
     opened.state.pid = 0;

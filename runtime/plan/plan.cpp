@@ -44,9 +44,6 @@ Result<> RefuseUnsupported(const oci::Spec& spec) {
   if (!container.net_devices.empty()) {
     return Unsupported("linux.netDevices");
   }
-  if (container.intel_rdt) {
-    return Unsupported("linux.intelRdt");
-  }
   return {};
 }
 
@@ -367,6 +364,7 @@ Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host&
     plan.resources = *container.resources;
   }
 
+  plan.intel_rdt = container.intel_rdt;
   plan.process = spec.process;
   plan.seccomp = container.seccomp;
   if (spec.process) {

@@ -135,6 +135,7 @@ struct Plan {
   oci::StringMap sysctl;
   std::vector<oci::StateCgroup> cgroups;
   oci::Resources resources;
+  std::optional<oci::IntelRdt> intel_rdt;
   std::optional<oci::Process> process;
   confine::Confinement confinement;
   std::optional<oci::Seccomp> seccomp;

@@ -60,7 +60,11 @@ void WriteLinux(JsonWriter& out) {
   WriteSeccomp(out);
   WriteEnabled(out, "apparmor", true);
   WriteEnabled(out, "selinux", true);
-  WriteEnabled(out, "intelRdt", false);
+  out.Key("intelRdt").BeginObject();
+  out.Key("enabled").Bool(true);
+  out.Key("schemata").Bool(true);
+  out.Key("monitoring").Bool(true);
+  out.EndObject();
   out.Key("mountExtensions").BeginObject();
   WriteEnabled(out, "idmap", true);
   out.EndObject();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that are missing, and nothing else:
-#   ./setup.sh [build] [test] [bench]
+#   ./setup.sh [build] [test] [bench] [vm]
 # Nothing missing is the usual case: then it asks dpkg once and changes nothing. Without arguments: build.
 set -euo pipefail
 
@@ -12,12 +12,14 @@ declare -A packages=(
           file podman conmon containerd runc uidmap strace jq iproute2 procps python3 util-linux"
   # To compare with another runtime.
   [bench]="hyperfine runc busybox-static python3"
+  # To run the black-box tests in a machine with cgroup v2 alone (conformance/vm/run.sh).
+  [vm]="qemu-system-x86 debootstrap e2fsprogs"
 )
 
 wanted=()
 for group in "${@:-build}"; do
   if [[ ! -v packages[$group] ]]; then
-    echo "setup.sh: unknown group '$group' (build, test, bench)" >&2
+    echo "setup.sh: unknown group '$group' (build, test, bench, vm)" >&2
     exit 2
   fi
   # shellcheck disable=SC2206  # one word, one package

@@ -23,7 +23,8 @@ RUNTIME = os.environ.get("RUNTIME", str(PROJECT / "build/dev/shim/nucleus"))
 PROBE = os.environ.get("PROBE", str(PROJECT / "build/dev/conformance/probe"))
 IS_NUCLEUS = os.path.basename(RUNTIME).startswith("nucleus")
 BUSYBOX = os.environ.get("BUSYBOX", "/bin/busybox")
-TIMEOUT = 60  # seconds that any one command may take before the test fails: hanging is a failure, not a wait
+SLOW = float(os.environ.get("NUCLEUS_TEST_SLOW", "1"))  # factor on every wait, for an emulated processor
+TIMEOUT = 60 * SLOW  # seconds that any one command may take before the test fails: hanging is a failure, not a wait
 
 _counter = itertools.count()
 
@@ -179,7 +180,7 @@ def is_alive(pid):
 
 def wait_until(condition, what, timeout=20):
     """Polls, so that a test waits as long as needed and no longer; never a bare sleep."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * SLOW
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"not within {timeout} s: {what}")

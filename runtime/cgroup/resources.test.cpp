@@ -157,6 +157,21 @@ BOOST_AUTO_TEST_CASE(memory) {
   BOOST_TEST(warned.warnings.at(0) == "linux.resources.memory.kernel has no effect on cgroup v2");
 }
 
+// `update --memory-swap` alone: what is left for swap beside the memory limit that holds.
+BOOST_AUTO_TEST_CASE(swap_alone_is_updated) {
+  V2 v2;
+  v2.Add("memory.max", "2000\n");
+  BOOST_TEST(v2.Apply(R"({"memory": {"swap": 5000}})") == "accepted");
+  BOOST_TEST(v2["memory.swap.max"] == "3000");
+  BOOST_TEST(v2["memory.max"] == "2000\n");
+  BOOST_TEST(v2.Apply(R"({"memory": {"swap": 1999}})") ==
+             "linux.resources.memory.swap: memory+swap limit must not be below the memory limit");
+  V2 unlimited;
+  unlimited.Add("memory.max", "max\n");
+  BOOST_TEST(unlimited.Apply(R"({"memory": {"swap": 5000}})") ==
+             "linux.resources.memory.swap: needs memory.limit on cgroup v2");
+}
+
 BOOST_AUTO_TEST_CASE(memory_in_use) {
   V2 v2;
   BOOST_TEST(v2.Apply(R"({"memory": {"limit": 999, "checkBeforeUpdate": true}})") ==

@@ -38,7 +38,13 @@ class V2 {
       }
     }
     if (memory.swap) {
-      const std::int64_t swap = TRY(SwapAlone(memory));
+      // update: the memory limit that holds already, where only swap is to change.
+      oci::MemoryResources both = memory;
+      if (!both.limit && *memory.swap > 0) {
+        const std::string limit = Read(directory_, "memory.max").value_or("max");
+        both.limit = limit == "max" ? -1 : std::stoll("0" + limit);
+      }
+      const std::int64_t swap = TRY(SwapAlone(both));
       if (swap >= 0 || Exists(directory_, "memory.swap.max")) {
         TRY(Set("memory.swap", "memory.swap.max", Amount(swap)));
       }

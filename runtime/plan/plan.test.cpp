@@ -128,18 +128,48 @@ BOOST_AUTO_TEST_CASE(mappings) {
   BOOST_TEST(Good(Json(joined + "," + uid + "," + gid)).uid_mappings.empty());
 }
 
-BOOST_AUTO_TEST_CASE(setgroups_is_denied_for_ordinary_users_only) {
-  const std::string config = R"("namespaces": [{"type": "user"}, {"type": "mount"}],
-      "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],
-      "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}])";
+// An ordinary user may map itself alone, and has to give up setgroups for it; more takes the setuid helpers.
+BOOST_AUTO_TEST_CASE(ordinary_users) {
+  const auto config = [](const std::string& uids, const std::string& gids) {
+    return R"("namespaces": [{"type": "user"}, {"type": "mount"}], "uidMappings": [)" + uids + R"(], "gidMappings": [)" +
+           gids + "]";
+  };
+  const std::string uid = R"({"containerID": 0, "hostID": 1000, "size": 1})";
+  const std::string gid = R"({"containerID": 0, "hostID": 2000, "size": 1})";
+  const std::string range = R"({"containerID": 1, "hostID": 100000, "size": 65536})";
+  const std::string other = R"({"containerID": 0, "hostID": 1001, "size": 1})";
   Host ordinary = TestHost();
   ordinary.euid = 1000;
-  BOOST_TEST(!Good(Json(config)).deny_setgroups);
-  BOOST_TEST(GoodWith(Json(config), TestOptions(), ordinary).deny_setgroups);
-  BOOST_TEST(!GoodWith(WithProcess(R"("user": {"uid": 0})", config), TestOptions(), ordinary).confinement.set_groups);
-  BOOST_TEST(ErrorWith(WithProcess(R"("user": {"additionalGids": [5]})", config), TestOptions(), ordinary) ==
+  ordinary.egid = 2000;
+  const auto plan = [&](const std::string& uids, const std::string& gids) {
+    return GoodWith(Json(config(uids, gids)), TestOptions(), ordinary);
+  };
+  BOOST_TEST(plan(uid, gid).deny_setgroups);
+  BOOST_TEST(!plan(uid, gid).uid_map_helper);
+  BOOST_TEST(!plan(uid, gid).gid_map_helper);
+  BOOST_TEST(plan(uid + "," + range, gid + "," + range).uid_map_helper);
+  BOOST_TEST(plan(uid + "," + range, gid + "," + range).gid_map_helper);
+  BOOST_TEST(!plan(uid + "," + range, gid + "," + range).deny_setgroups);
+  BOOST_TEST(plan(other, gid).uid_map_helper);
+  BOOST_TEST(plan(uid, other).gid_map_helper);
+  BOOST_TEST(plan(uid, other).uid_map_helper == false);
+  // root writes any map itself.
+  const Plan as_root = Good(Json(config(uid + "," + range, gid + "," + range)));
+  BOOST_TEST(!as_root.uid_map_helper);
+  BOOST_TEST(!as_root.gid_map_helper);
+  BOOST_TEST(!as_root.deny_setgroups);
+
+  const auto with_groups = [&](const std::string& gids) {
+    return WithProcess(R"("user": {"additionalGids": [5]})", config(uid, gids));
+  };
+  BOOST_TEST(ErrorWith(with_groups(gid), TestOptions(), ordinary) ==
              "process.user.additionalGids: a user namespace of an ordinary user denies setgroups");
-  BOOST_TEST(ErrorOf(WithProcess(R"("user": {"additionalGids": [5]})", config)) == "accepted");
+  BOOST_TEST(ErrorWith(with_groups(gid + "," + range), TestOptions(), ordinary) == "accepted");
+  BOOST_TEST(ErrorOf(with_groups(gid)) == "accepted");
+  BOOST_TEST(!GoodWith(WithProcess(R"("user": {"uid": 0})", config(uid, gid)), TestOptions(), ordinary)
+                  .confinement.set_groups);
+  BOOST_TEST(ErrorWith(Json(kMountNamespace), TestOptions(), ordinary) ==
+             "linux.namespaces: rootless container requires user namespaces");
 }
 
 BOOST_AUTO_TEST_CASE(host_names) {
@@ -262,6 +292,50 @@ BOOST_AUTO_TEST_CASE(refused_mounts) {
   BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "type": "proc", "options": ["tmpcopyup"]})")) ==
              "mounts[0].options: tmpcopyup is for a tmpfs");
   BOOST_TEST(ErrorOf(Mounts(R"({"destination": "/a", "type": "tmpfs", "options": ["tmpcopyup"]})")) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(id_mappings_of_mounts) {
+  const std::string mappings = R"("uidMappings": [{"containerID": 0, "hostID": 5, "size": 1}],
+      "gidMappings": [{"containerID": 0, "hostID": 6, "size": 1}])";
+  const auto mount = [](const std::string& more) {
+    return R"({"destination": "/d", "source": "/s", )" + more + "}";
+  };
+  const Plan own = Good(Mounts(mount(R"("options": ["bind"], )" + mappings)));
+  const auto& bind = std::get<BindMount>(own.rootfs.mounts.at(0));
+  BOOST_TEST(bind.idmap);
+  BOOST_TEST(!bind.recursive_idmap);
+  BOOST_TEST(bind.uid_mappings.at(0).host_id == 5U);
+  BOOST_TEST(bind.gid_mappings.at(0).host_id == 6U);
+  const Plan recursive = Good(Mounts(mount(R"("options": ["rbind", "ridmap"], )" + mappings)));
+  BOOST_TEST(std::get<BindMount>(recursive.rootfs.mounts.at(0)).recursive_idmap);
+  // Without mappings of its own the mount takes those of the user namespace, which then there must be.
+  BOOST_TEST(ErrorOf(Mounts(mount(R"("options": ["bind", "idmap"])"))) ==
+             "mounts[0].options: idmap needs uidMappings and gidMappings, or a user namespace");
+  const Plan joined = Good(Json(R"("namespaces": [{"type": "mount"}, {"type": "user", "path": "/u"}])",
+                                "\"mounts\": [" + mount(R"("options": ["bind", "idmap"])") + "]"));
+  BOOST_TEST(std::get<BindMount>(joined.rootfs.mounts.at(0)).idmap);
+  BOOST_TEST(ErrorOf(Mounts(mount(R"("type": "tmpfs", "options": ["idmap"])"))) ==
+             "mounts[0]: id mappings are for bind mounts");
+  BOOST_TEST(ErrorOf(Mounts(mount(R"("type": "tmpfs", )" + mappings))) ==
+             "mounts[0]: id mappings are for bind mounts");
+}
+
+// The host's cgroups lie below its /sys: an ordinary user's container must not write to them.
+BOOST_AUTO_TEST_CASE(sys_of_the_host_is_read_only_with_all_below) {
+  const std::string sys =
+      R"("mounts": [{"destination": "/sys", "source": "/sys/./", "options": ["rbind", "ro"]}])";
+  const std::string container = R"("namespaces": [{"type": "mount"}, {"type": "user", "path": "/u"}])";
+  const auto recursive_set = [&](const Host& host) {
+    return std::get<BindMount>(GoodWith(Json(container, sys), TestOptions(), host).rootfs.mounts.at(0))
+        .options.recursive_set;
+  };
+  Host ordinary = TestHost();
+  ordinary.euid = 1000;
+  Host inner = TestHost();
+  inner.in_initial_user_namespace = false;
+  BOOST_TEST(recursive_set(ordinary) == std::uint64_t{MOUNT_ATTR_RDONLY});
+  BOOST_TEST(recursive_set(inner) == std::uint64_t{MOUNT_ATTR_RDONLY});
+  BOOST_TEST(recursive_set(TestHost()) == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_mount_namespace_is_needed) {
@@ -389,7 +463,6 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_refused_or_planned) {
   };
   BOOST_TEST(refused_by_name(WithProcess(R"("apparmorProfile": "x")"), "process.apparmorProfile"));
   BOOST_TEST(refused_by_name(WithProcess(R"("selinuxLabel": "x")"), "process.selinuxLabel"));
-  BOOST_TEST(refused_by_name(Json(R"("intelRdt": {"closID": "x"})"), "linux.intelRdt"));
   BOOST_TEST(refused_by_name(Json(R"("memoryPolicy": {"mode": "MPOL_BIND"})"), "linux.memoryPolicy"));
   BOOST_TEST(refused_by_name(Json(R"("mountLabel": "x")"), "linux.mountLabel"));
   // What means nothing is accepted.

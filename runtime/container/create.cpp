@@ -127,6 +127,9 @@ class Creation {
     if (plan_.process) {
       plan_.process->env.insert(plan_.process->env.end(), options_.env.begin(), options_.env.end());
     }
+    if (plan_.process) {
+      TakeCallersSize(options_.io, *plan_.process);
+    }
     plan_.rootfs.path = TRY_IN("root.path", AbsolutePath(plan_.rootfs.path));
     struct stat status{};
     if (::stat(plan_.rootfs.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {

@@ -267,8 +267,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   Opened opened = TRY(OpenContainer(settings, options.id, false));
   TRY(CheckStatus(opened, options));
   const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
-  const oci::Process process = TRY(PlanProcess(options, *spec));
+  oci::Process process = TRY(PlanProcess(options, *spec));
   TRY(CheckTerminalOptions(process.terminal, options.io));
+  TakeCallersSize(options.io, process);
   const plan::Host host = TRY(ReadHost(false, AsksForLabels(spec->linux_, &process)));
   std::vector<std::string> warnings;
   confine::Confinement confinement = TRY(plan::PlanConfinement(process, spec->linux_, host, warnings));

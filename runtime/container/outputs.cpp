@@ -1,6 +1,7 @@
 #include "runtime/container/outputs.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +28,13 @@ Result<> CheckTerminalOptions(bool terminal, const IoOptions& io) {
     return std::unexpected(Failure("cannot use console socket if runc will not detach or allocate tty"));
   }
   return {};
+}
+
+void TakeCallersSize(const IoOptions& io, oci::Process& process) {
+  winsize size{};
+  if (process.terminal && io.foreground && ::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) {
+    process.console_size = {.height = size.ws_row, .width = size.ws_col};
+  }
 }
 
 Result<> WritePidFile(const std::string& path, pid_t pid) {

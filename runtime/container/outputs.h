@@ -13,6 +13,10 @@ namespace nucleus::container {
 // The rules on --console-socket and `terminal`, checked before anything is made.
 Result<> CheckTerminalOptions(bool terminal, const IoOptions& io);
 
+// With a terminal that is passed on to the caller's own, the process starts with the size of that one: set later, it
+// could have asked before.
+void TakeCallersSize(const IoOptions& io, oci::Process& process);
+
 // Decimal, no newline, to a temporary name and renamed: a reader never sees half of it.
 Result<> WritePidFile(const std::string& path, pid_t pid);
 

@@ -1,10 +1,11 @@
 // linux.resources as JSON → v1's terms and an eBPF program.
 
+#include "runtime/cgroup/device_rules.h"
+
 #include <cstdlib>
 
 #include "oci-config/parse.h"
 #include "runtime/cgroup/device_program.h"
-#include "runtime/cgroup/device_rules.h"
 #include "runtime/cgroup/resources.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {

@@ -5,7 +5,6 @@
 #include <sys/syscall.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <cstddef>
 #include <cstring>
 
@@ -183,9 +182,9 @@ BOOST_AUTO_TEST_CASE(architectures) {
 
 BOOST_AUTO_TEST_CASE(comparisons_are_of_64_bits) {
   static constexpr const char* kOperators[] = {"NE", "LT", "LE", "EQ", "GE", "GT"};
-  static constexpr std::uint64_t kValues[] = {0,          1,          0x7FFFFFFF,          0x80000000,
-                                              0xFFFFFFFF, 0x100000000, 0x100000001,        0xFFFFFFFF00000000,
-                                              UINT64_MAX, 0xFFFFFFFE, 0x7FFFFFFFFFFFFFFF};
+  static constexpr std::uint64_t kValues[] = {0,          1,           0x7FFFFFFF,        0x80000000,
+                                              0xFFFFFFFF, 0x100000000, 0x100000001,       0xFFFFFFFF00000000,
+                                              UINT64_MAX, 0xFFFFFFFE,  0x7FFFFFFFFFFFFFFF};
   for (const std::string op : kOperators) {
     for (const std::uint64_t value : kValues) {
       const SeccompProgram program = Compiled(

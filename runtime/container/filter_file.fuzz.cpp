@@ -1,8 +1,8 @@
 // A filter file: what is accepted is exactly what is written.
 
-#include <cstdlib>
-
 #include "runtime/container/filter_file.h"
+
+#include <cstdlib>
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string_view bytes{reinterpret_cast<const char*>(data), size};

@@ -1,10 +1,10 @@
 // Mount options, a line each.
 
+#include "runtime/plan/mount_options.h"
+
 #include <sys/mount.h>
 
 #include <cstdlib>
-
-#include "runtime/plan/mount_options.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   std::string_view text{reinterpret_cast<const char*>(data), size};

@@ -1,9 +1,10 @@
 // config.json → Plan, on a host that has everything.
 
+#include "runtime/plan/plan.h"
+
 #include <cstdlib>
 
 #include "oci-config/parse.h"
-#include "runtime/plan/plan.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const auto spec = nucleus::oci::ParseSpec({reinterpret_cast<const char*>(data), size}, "config.json");

@@ -131,8 +131,8 @@ BOOST_AUTO_TEST_CASE(mappings) {
 // An ordinary user may map itself alone, and has to give up setgroups for it; more takes the setuid helpers.
 BOOST_AUTO_TEST_CASE(ordinary_users) {
   const auto config = [](const std::string& uids, const std::string& gids) {
-    return R"("namespaces": [{"type": "user"}, {"type": "mount"}], "uidMappings": [)" + uids + R"(], "gidMappings": [)" +
-           gids + "]";
+    return R"("namespaces": [{"type": "user"}, {"type": "mount"}], "uidMappings": [)" + uids +
+           R"(], "gidMappings": [)" + gids + "]";
   };
   const std::string uid = R"({"containerID": 0, "hostID": 1000, "size": 1})";
   const std::string gid = R"({"containerID": 0, "hostID": 2000, "size": 1})";
@@ -297,9 +297,7 @@ BOOST_AUTO_TEST_CASE(refused_mounts) {
 BOOST_AUTO_TEST_CASE(id_mappings_of_mounts) {
   const std::string mappings = R"("uidMappings": [{"containerID": 0, "hostID": 5, "size": 1}],
       "gidMappings": [{"containerID": 0, "hostID": 6, "size": 1}])";
-  const auto mount = [](const std::string& more) {
-    return R"({"destination": "/d", "source": "/s", )" + more + "}";
-  };
+  const auto mount = [](const std::string& more) { return R"({"destination": "/d", "source": "/s", )" + more + "}"; };
   const Plan own = Good(Mounts(mount(R"("options": ["bind"], )" + mappings)));
   const auto& bind = std::get<BindMount>(own.rootfs.mounts.at(0));
   BOOST_TEST(bind.idmap);
@@ -316,14 +314,12 @@ BOOST_AUTO_TEST_CASE(id_mappings_of_mounts) {
   BOOST_TEST(std::get<BindMount>(joined.rootfs.mounts.at(0)).idmap);
   BOOST_TEST(ErrorOf(Mounts(mount(R"("type": "tmpfs", "options": ["idmap"])"))) ==
              "mounts[0]: id mappings are for bind mounts");
-  BOOST_TEST(ErrorOf(Mounts(mount(R"("type": "tmpfs", )" + mappings))) ==
-             "mounts[0]: id mappings are for bind mounts");
+  BOOST_TEST(ErrorOf(Mounts(mount(R"("type": "tmpfs", )" + mappings))) == "mounts[0]: id mappings are for bind mounts");
 }
 
 // The host's cgroups lie below its /sys: an ordinary user's container must not write to them.
 BOOST_AUTO_TEST_CASE(sys_of_the_host_is_read_only_with_all_below) {
-  const std::string sys =
-      R"("mounts": [{"destination": "/sys", "source": "/sys/./", "options": ["rbind", "ro"]}])";
+  const std::string sys = R"("mounts": [{"destination": "/sys", "source": "/sys/./", "options": ["rbind", "ro"]}])";
   const std::string container = R"("namespaces": [{"type": "mount"}, {"type": "user", "path": "/u"}])";
   const auto recursive_set = [&](const Host& host) {
     return std::get<BindMount>(GoodWith(Json(container, sys), TestOptions(), host).rootfs.mounts.at(0))

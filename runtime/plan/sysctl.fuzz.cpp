@@ -1,8 +1,8 @@
 // A sysctl's key: one that is a container's names a file of its namespace, whatever its spelling.
 
-#include <cstdlib>
-
 #include "runtime/plan/sysctl.h"
+
+#include <cstdlib>
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string_view key{reinterpret_cast<const char*>(data), size};

@@ -59,9 +59,9 @@ show --version
 [[ $out == "nucleus version "* ]] || fail "unexpected version"
 
 # shellcheck disable=SC2016  # the container's shell expands this
-process 'echo Hello from $(hostname), I am process $$ and see $(ls -d /proc/[0-9]* | wc -l) of them.'
+process 'echo Hello from $(hostname), I am process $$.'
 show run hello
-[[ $out == "Hello from nucleus, I am process 1 and see "* ]] || fail "unexpected output of run"
+[[ $out == "Hello from nucleus, I am process 1." ]] || fail "unexpected output of run"
 
 process 'trap exit TERM; sleep 3600 & wait'
 # Its output is not read to the end here: the container keeps the descriptor.

@@ -98,12 +98,16 @@ Result<> EnterNamespaces(ChildInput& input) {
     }
   }
   if (plan.namespaces.Creates(CLONE_NEWUSER)) {
-    // A process that cannot be dumped has its files in /proc owned by the host's root: an ordinary user could not write
-    // the mappings. Nobody else is in this user namespace yet.
-    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    // A process that cannot be dumped has its files in /proc owned by root: an ordinary user could not write the
+    // mappings. For root's own containers it stays closed: where the pid namespace is another container's, a process of
+    // that with uid 0 owns this new user namespace, has all capabilities in it, and could trace.
+    const bool of_ordinary_user = input.state.owner != 0;
+    if (of_ordinary_user) {
+      ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    }
     TRY(Send(input.channel, Tag::kUserNamespace));
     TRY(AwaitGo(input.channel));
-    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    if (of_ordinary_user && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
       return std::unexpected(SysError("prctl", "PR_SET_DUMPABLE"));
     }
   }

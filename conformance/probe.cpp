@@ -11,6 +11,7 @@
 //   probe stat PATH                      of the path itself, not of what a link names
 //   probe ptrace PID                     attach
 //   probe inspect PID                    what this process can learn of another and do to it
+//   probe hunt SECONDS                   the programs of all other processes that it could look into meanwhile
 //   probe swap PATH OTHER                exchanges the two for ever, as fast as it can
 //   probe memory BYTES                   touch so much memory
 //   probe fork COUNT                     have so many children at once; prints how many there were
@@ -523,6 +524,34 @@ int Inspect(const std::string& pid) {
   return 0;
 }
 
+// Reading the link asks for the right to trace; processes that come and go are met again and again.
+int Hunt(double seconds) {
+  std::map<std::string, int> programs;
+  int denied = 0;
+  const std::string own = std::to_string(::getpid());
+  for (const double end = Seconds(CLOCK_MONOTONIC) + seconds; Seconds(CLOCK_MONOTONIC) < end;) {
+    DIR* list = ::opendir("/proc");
+    while (const dirent* entry = list != nullptr ? ::readdir(list) : nullptr) {
+      if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || own == entry->d_name) {
+        continue;
+      }
+      const std::string program = ReadLink(std::string("/proc/") + entry->d_name + "/exe");
+      if (program == "error: EACCES") {
+        ++denied;
+      } else if (!program.starts_with("error: ")) {
+        ++programs[program];
+      }
+    }
+    ::closedir(list);
+  }
+  Object found;
+  for (const auto& [program, count] : programs) {
+    found.Add(program, count);
+  }
+  std::printf("%s\n", Object().Raw("programs", found.Text()).Add("denied", denied).Text().c_str());
+  return 0;
+}
+
 int Swap(const char* path, const char* other) {
   for (;;) {
     (void)::renameat2(AT_FDCWD, path, AT_FDCWD, other, RENAME_EXCHANGE);
@@ -628,6 +657,9 @@ int main(int argc, char** argv) {
   }
   if (verb == "inspect" && count == 1) {
     return Inspect(args[0]);
+  }
+  if (verb == "hunt" && count == 1) {
+    return Hunt(std::strtod(args[0], nullptr));
   }
   if (verb == "swap" && count == 2) {
     return Swap(args[0], args[1]);

@@ -530,6 +530,57 @@ class SlowExec(Escape):
         self.assertEqual(hashlib.sha256(copy.read_bytes()).hexdigest(), before)
 
 
+class Hunted(Escape):
+    """CVE-2016-9962, from outside of its last moment: a container looks for any process of the runtime that it may look
+    into, while such processes enter its pid namespace again and again."""
+
+    def hunt(self, work):
+        self.hold()
+        hunter = subprocess.Popen([harness.RUNTIME, "--root", self.root, "exec", self.id, "/bin/probe", "hunt", "6"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            while hunter.poll() is None:
+                work()
+        finally:
+            out, _ = hunter.communicate(timeout=60)
+        found = json.loads(out)
+        self.assertEqual(set(found["programs"]) - {"/bin/probe", "/bin/busybox"}, set(), found)
+        self.assertGreater(found["denied"], 0, "the hunter has met nobody")
+
+    def test_by_exec(self):
+        self.hunt(lambda: self.exec("/bin/true"))
+
+    def other(self, *namespaces):
+        """Creates and deletes a second container in the pid namespace of the first."""
+        config = json.loads(json.dumps(self.config))
+        config["process"]["args"] = ["/bin/true"]
+        config["linux"]["cgroupsPath"] = f"/nucleus-test/{self.id}-other"
+        config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "pid"]
+        config["linux"]["namespaces"] += [
+            {"type": "pid", "path": f"/proc/{self.state()['pid']}/ns/pid"}, *namespaces]
+        if namespaces:
+            for name in ("uidMappings", "gidMappings"):
+                config["linux"][name] = [{"containerID": 0, "hostID": 0, "size": 65536}]
+            # A procfs of a pid namespace is for the user namespace that owns it.
+            config["mounts"] = [m for m in config["mounts"] if m["type"] != "proc"]
+            config["linux"]["maskedPaths"] = config["linux"]["readonlyPaths"] = []
+        bundle = self.directory / "other"
+        bundle.mkdir(exist_ok=True)
+        config["root"]["path"] = str(self.rootfs)
+        (bundle / "config.json").write_text(json.dumps(config))
+        id = f"{self.id}-other"
+        self.ids.add(id)
+        self.assertOk(self.runtime("create", "--bundle", bundle, id))
+        self.assertOk(self.delete("--force", id=id))
+
+    def test_by_a_container_of_the_same_pid_namespace(self):
+        self.hunt(self.other)
+
+    def test_by_one_with_a_user_namespace(self):
+        # The hunter is uid 0 of the host: the owner of that new user namespace, with all capabilities in it.
+        self.hunt(lambda: self.other({"type": "user"}))
+
+
 class OwnProgram(Escape):
     """CVE-2019-5736"""
 

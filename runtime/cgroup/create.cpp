@@ -1,15 +1,14 @@
 // Making, entering and removing the container's cgroups.
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/files.h"
+#include "runtime/cgroup/walk.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::cgroup {
@@ -34,15 +33,28 @@ Result<> InheritCpuset(const std::string& directory) {
 // v2: a controller serves a cgroup only when every one above hands it down. One that cannot be had is missed when a
 // limit is asked of it, and named then.
 void HandDown(const std::string& directory, const std::vector<std::string>& controllers) {
+  const std::string already = " " + Read(directory, "cgroup.subtree_control").value_or("") + " ";
+  const std::string available = " " + Read(directory, "cgroup.controllers").value_or("") + " ";
+  std::vector<std::string> missing;
   std::string all;
   for (const std::string& controller : controllers) {
-    all += (all.empty() ? "+" : " +") + controller;
+    const std::string word = " " + controller + " ";
+    if (already.find(word) == std::string::npos && available.find(word) != std::string::npos) {
+      all += (all.empty() ? "+" : " +") + controller;
+      missing.push_back("+" + controller);
+    }
   }
-  if (all.empty() || Write(directory, "cgroup.subtree_control", all)) {
+  if (missing.empty()) {
     return;
   }
-  for (const std::string& controller : controllers) {
-    (void)Write(directory, "cgroup.subtree_control", "+" + controller);
+  // Below the root, one with processes of its own cannot hand anything down but to threads: it would be turned into a
+  // threaded domain, in which no container can be.
+  const bool inner = Exists(directory, "cgroup.type") && !Read(directory, "cgroup.procs").value_or("").empty();
+  if (inner || Write(directory, "cgroup.subtree_control", all)) {
+    return;
+  }
+  for (const std::string& controller : missing) {
+    (void)Write(directory, "cgroup.subtree_control", controller);
   }
 }
 
@@ -83,20 +95,19 @@ Result<> RemoveTree(const std::string& directory) {
     if (errno == ENOENT) {
       return {};
     }
-    if (errno != EBUSY || attempt >= kRemoveTries) {
-      return std::unexpected(errno == EBUSY ? Failure("container's cgroup is not empty: " + directory, EBUSY)
-                                            : SysError("rmdir", directory));
+    const bool busy = errno == EBUSY || errno == ENOTEMPTY;
+    if (!busy || attempt >= kRemoveTries) {
+      return std::unexpected(busy ? Failure("container's cgroup is not empty: " + directory, EBUSY)
+                                  : SysError("rmdir", directory));
     }
     // Busy with cgroups that the workload made below, or with processes that are about to end.
-    bool children = false;
-    const std::unique_ptr<DIR, int (*)(DIR*)> list{::opendir(directory.c_str()), ::closedir};
-    while (const dirent* entry = list ? ::readdir(list.get()) : nullptr) {
-      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-        children = true;
-        TRY(RemoveTree(directory + "/" + entry->d_name));
-      }
-    }
-    if (!children) {
+    bool removed = false;
+    TRY(Walk(
+        directory, [](int) { return Result<>{}; },
+        [&removed](int parent, const std::string& name) {
+          removed = ::unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || removed;
+        }));
+    if (!removed) {
       ::usleep(kRemovePauseUs);
     }
   }

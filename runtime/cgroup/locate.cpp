@@ -1,9 +1,12 @@
 // Where a container's cgroups are to be.
 
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/files.h"
 
 namespace nucleus::cgroup {
 namespace {
+
+constexpr std::size_t kMaxSelfCgroup = 65536;
 
 // "a//b/../c" → "/a/c"; never above the top.
 std::string Normalize(std::string_view path) {
@@ -55,6 +58,30 @@ Result<std::vector<oci::StateCgroup>> Locate(const Host& host, const std::string
     cgroups.push_back({.hierarchy = hierarchy.name, .path = hierarchy.mount_point + path, .created = false});
   }
   return cgroups;
+}
+
+Result<> FollowInit(std::vector<oci::StateCgroup>& cgroups, pid_t init) {
+  for (oci::StateCgroup& cgroup : cgroups) {
+    if (!cgroup.hierarchy.empty() || Read(cgroup.path, "cgroup.subtree_control").value_or("").empty()) {
+      continue;
+    }
+    const Host host = TRY(ReadHost());
+    const std::string of_init = "\n" + TRY(ReadFile("/proc/" + std::to_string(init) + "/cgroup", kMaxSelfCgroup));
+    for (const Hierarchy& hierarchy : host.hierarchies) {
+      const std::size_t line = hierarchy.v2() ? of_init.find("\n0::/") : std::string::npos;
+      if (line == std::string::npos) {
+        continue;
+      }
+      const std::size_t begin = line + std::string_view{"\n0::"}.size();
+      const std::string path = of_init.substr(begin, of_init.find('\n', begin) - begin);
+      const std::string directory = hierarchy.mount_point + BelowMount(hierarchy, path);
+      // Wherever else it may have been moved to is not the container's.
+      if (directory.starts_with(cgroup.path + "/")) {
+        cgroup.path = directory;
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace nucleus::cgroup

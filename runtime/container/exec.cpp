@@ -286,6 +286,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
     program = TRY(ParseFilter(bytes, opened.directory.path() + "/" + kFilterFile));
   }
   std::vector<oci::StateCgroup> cgroups = opened.state.cgroups;
+  if (options.cgroups.empty()) {
+    TRY(cgroup::FollowInit(cgroups, opened.state.pid));
+  }
   TRY(PlaceInSubCgroups(cgroups, options.cgroups));
 
   const Fd init = TRY(OpenInit(opened.state));

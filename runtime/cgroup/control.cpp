@@ -1,6 +1,5 @@
 // Freezing, listing and killing what is in the container's cgroups.
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -8,10 +7,10 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
-#include <memory>
 
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/files.h"
+#include "runtime/cgroup/walk.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::cgroup {
@@ -90,14 +89,9 @@ const std::string* AnyDirectory(const std::vector<oci::StateCgroup>& cgroups) {
   return cgroups.empty() ? nullptr : &cgroups.front().path;
 }
 
-Result<> Collect(const std::string& directory, std::vector<pid_t>& pids) {
-  const Result<std::string> text = Read(directory, "cgroup.procs");
-  if (!text) {
-    // Gone: then nobody is in it.
-    return text.error().code == ENOENT || text.error().code == ENODEV ? Result<>{} : std::unexpected(text.error());
-  }
-  const char* at = text->data();
-  const char* const end = at + text->size();
+void AddPids(std::string_view text, std::vector<pid_t>& pids) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
   while (at < end) {
     pid_t pid = 0;
     const auto [next, error] = std::from_chars(at, end, pid);
@@ -107,13 +101,22 @@ Result<> Collect(const std::string& directory, std::vector<pid_t>& pids) {
     pids.push_back(pid);
     at = next + 1;
   }
-  const std::unique_ptr<DIR, int (*)(DIR*)> list{::opendir(directory.c_str()), ::closedir};
-  while (const dirent* entry = list ? ::readdir(list.get()) : nullptr) {
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-      TRY(Collect(directory + "/" + entry->d_name, pids));
+}
+
+Result<> Collect(const std::string& top, std::vector<pid_t>& pids) {
+  const auto enter = [&pids, &top](int directory) -> Result<> {
+    constexpr std::size_t kMax = std::size_t{64} << 20;
+    const Result<Fd> file = sys::OpenAt2(directory, "cgroup.procs", O_RDONLY, RESOLVE_BENEATH);
+    const Result<std::string> text = file ? ReadAll(file->get(), kMax, top) : std::unexpected(file.error());
+    if (text) {
+      AddPids(*text, pids);
+      return {};
     }
-  }
-  return {};
+    // Gone: then nobody is in it. A threaded cgroup does not say; its processes stand in the domain above.
+    const int code = text.error().code;
+    return code == ENOENT || code == ENODEV || code == EOPNOTSUPP ? Result<>{} : std::unexpected(text.error());
+  };
+  return Walk(top, enter, [](int, const std::string&) {});
 }
 
 }  // namespace

@@ -488,7 +488,7 @@ class Foreground(Life):
         self.sh("echo ready >> /tmp/marks; exec sleep 1000")
         self.write()
         process = self.popen("run", "--bundle", self.bundle, self.id)
-        self.wait_mark("ready")
+        wait_until(lambda: self.runtime("state", self.id).out.find('"running"') > 0, "running")
         process.kill()
         process.wait()
         self.assertEqual(self.status(), "running")

@@ -13,9 +13,11 @@
 namespace nucleus::container {
 namespace {
 
+constexpr int kEndWaitMs = 10000;
+
 // The init says kRuntimeHooks before its startContainer hooks and kReady right before execve; then its end of the
 // socket is closed by execve itself, or carries the error. `in_hooks` tells whether a failure was theirs.
-Result<> ReleaseInit(const StateDir& directory, bool& in_hooks) {
+Result<> ReleaseInit(const StateDir& directory, const oci::State& state, bool& in_hooks) {
   FAULT_POINT("start.connect");
   const Fd socket =
       TRY_IN("cannot start the container",
@@ -31,6 +33,10 @@ Result<> ReleaseInit(const StateDir& directory, bool& in_hooks) {
       return std::unexpected(Failure("the container's init ended before it executed", ECHILD));
     }
     if (message->tag == Tag::kError) {
+      // Its last word: the container has stopped when this command says that it could not be started.
+      if (const Result<Fd> init = OpenInit(state)) {
+        (void)sys::PidfdWait(init->get(), kEndWaitMs);
+      }
       return std::unexpected(Failure(message->text, message->code));
     }
     in_hooks = message->tag == Tag::kRuntimeHooks;
@@ -64,7 +70,7 @@ Result<> Start(const Settings& settings, const std::string& id) {
     return std::unexpected(Failure("process: needed to start the container", EINVAL));
   }
   bool in_hooks = false;
-  if (Result<> released = ReleaseInit(opened.directory, in_hooks); !released) {
+  if (Result<> released = ReleaseInit(opened.directory, opened.state, in_hooks); !released) {
     // A failed hook ends the container (config.md, lifecycle step 8); after a failed execve what is left is for
     // `delete`.
     if (in_hooks) {

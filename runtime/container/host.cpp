@@ -9,7 +9,9 @@ namespace nucleus::container {
 namespace {
 
 bool AppArmorEnabled() {
-  const Result<std::string> text = ReadFile("/sys/module/apparmor/parameters/enabled", 16);
+  // A file of sysfs says that it is a page long, whatever it holds.
+  constexpr std::size_t kPage = 4096;
+  const Result<std::string> text = ReadFile("/sys/module/apparmor/parameters/enabled", kPage);
   return text && text->starts_with("Y");
 }
 

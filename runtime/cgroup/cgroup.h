@@ -66,8 +66,8 @@ Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, c
 Result<> Update(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
                 std::vector<std::string>& warnings);
 
-// v2 takes no process in a cgroup that hands controllers down. A workload that has divided its own so (systemd does) has
-// its init in one below: there further processes go as well.
+// v2 takes no process in a cgroup that hands controllers down. A workload that has divided its own so (systemd does)
+// has its init in one below: there further processes go as well.
 Result<> FollowInit(std::vector<oci::StateCgroup>& cgroups, pid_t init);
 
 // Moves `pid` into every hierarchy, or into all but v2 (`skip_v2`, when clone3 has put it there already).

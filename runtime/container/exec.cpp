@@ -25,8 +25,8 @@
 #include "runtime/container/query.h"
 #include "runtime/container/rollback.h"
 #include "runtime/container/spawn.h"
-#include "runtime/rootfs/rootfs.h"
 #include "runtime/resctrl/resctrl.h"
+#include "runtime/rootfs/rootfs.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 

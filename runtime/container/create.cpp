@@ -159,6 +159,13 @@ class Creation {
     return {};
   }
 
+  // On cgroup v2 the process is born in its cgroup. Elsewhere it is moved there, and the cgroups are made while it builds
+  // its root: it waits for them before it mounts any, and before anything of the bundle runs. An ordinary user's must be
+  // known before: not all of them can be had.
+  [[nodiscard]] bool CgroupsComeFirst() const {
+    return host_.rootless() || (plan_.cgroups.size() == 1 && plan_.cgroups[0].hierarchy.empty());
+  }
+
   // On disk before they are there: a crash of this command must not leave what `delete` does not know.
   Result<> AnnounceCgroups() {
     oci::State announced = state_;
@@ -169,14 +176,11 @@ class Creation {
   }
 
   Result<> MakeCgroups() {
-    state_.cgroups = plan_.cgroups;
     if (state_.cgroups.empty()) {
       return {};
     }
-    TRY(AnnounceCgroups());
     FAULT_POINT("create.cgroup-make");
     TRY(cgroup::Create(host_.cgroups, state_.cgroups, !bundle_.spec->linux_.cgroups_path.empty()));
-    rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
     FAULT_POINT("create.cgroup-limits");
     std::vector<std::string> warnings;
     TRY(cgroup::Apply(host_.cgroups, state_.cgroups, plan_.resources, warnings));
@@ -241,6 +245,9 @@ class Creation {
       TRY(WriteIdMappings(spawned_.pid, plan_));
       TRY(SetOomScore());
       TRY(Send(channel_.get(), Tag::kGo));
+    }
+    if (!CgroupsComeFirst()) {
+      TRY(MakeCgroups());
     }
     FAULT_POINT("create.cgroup-attach");
     TRY(cgroup::Attach(state_.cgroups, spawned_.pid, into_cgroup_));
@@ -327,12 +334,18 @@ class Creation {
 
   Result<Launched> MakeContainer() {
     TRY(MakeStateDir());
-    TRY(MakeCgroups());
+    state_.cgroups = plan_.cgroups;
+    // Removed once the process is gone, whenever they are made.
+    rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
+    if (CgroupsComeFirst()) {
+      TRY(AnnounceCgroups());
+      TRY(MakeCgroups());
+    }
     TRY(MakeResctrlGroup());
     hooks_ran_ = !plan_.hooks.create_container.empty();
     TRY(Clone());
     // From here a crash of this command leaves a process: the state that names it is on disk before it does anything.
-    TRY(directory_->WriteState(state_));
+    TRY(CgroupsComeFirst() ? directory_->WriteState(state_) : AnnounceCgroups());
     TRY(ServeChild());
     state_.phase = oci::Phase::kCreated;
     FAULT_POINT("create.save-state");

@@ -9,7 +9,6 @@
 #include <cstdlib>
 
 #include "base/fd.h"
-#include "runtime/sys/self.h"
 #include "shim/cli/log.h"
 #include "shim/cli/version.h"
 
@@ -76,26 +75,16 @@ void KeepRuntimeDir(const GlobalOptions& global) {
 struct Dispatch {
   const container::Settings& settings;
   const GlobalOptions& global;
-  char** argv;
-
-  // Before anything is done for a process that enters a container.
-  [[nodiscard]] Result<> Protect() const {
-    return sys::ProtectSelf(argv);
-  }
-
   Result<int> operator()(const CreateCommand& command) const {
-    TRY(Protect());
     KeepRuntimeDir(global);
     TRY(container::Create(settings, command.options));
     return 0;
   }
   Result<int> operator()(const RunCommand& command) const {
-    TRY(Protect());
     KeepRuntimeDir(global);
     return Run(settings, command);
   }
   Result<int> operator()(const ExecCommand& command) const {
-    TRY(Protect());
     return Exec(settings, command);
   }
   Result<int> operator()(const StartCommand& command) const {
@@ -199,7 +188,7 @@ void PassListenFds(Command& command) {
 
 }  // namespace
 
-Result<int> RunCommandLine(CommandLine& line, char** argv) {
+Result<int> RunCommandLine(CommandLine& line) {
   if (line.command) {
     PassListenFds(*line.command);
   }
@@ -213,7 +202,7 @@ Result<int> RunCommandLine(CommandLine& line, char** argv) {
   const container::Settings settings{.root = line.global.root,
                                      .cgroup_manager = line.global.cgroup_manager,
                                      .warn = [](const std::string& message) { Log(Level::kWarning, message); }};
-  return std::visit(Dispatch{.settings = settings, .global = line.global, .argv = argv}, *line.command);
+  return std::visit(Dispatch{.settings = settings, .global = line.global}, *line.command);
 }
 
 }  // namespace nucleus::shim

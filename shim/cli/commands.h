@@ -7,7 +7,7 @@
 
 namespace nucleus::shim {
 
-Result<int> RunCommandLine(CommandLine& line, char** argv);
+Result<int> RunCommandLine(CommandLine& line);
 
 // run and exec (native/)
 Result<int> Run(const container::Settings& settings, const RunCommand& command);

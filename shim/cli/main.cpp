@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "runtime/sys/fault.h"
+#include "runtime/sys/self.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/log.h"
 
@@ -27,6 +28,18 @@ int FailureStatus(const shim::CommandLine& line) {
   return line.name == "exec" ? kExecFailed : 1;
 }
 
+// Is this one of the commands that put a process into a container? A word that only looks like one, as a container's name
+// might, protects in vain.
+bool MayEnterContainer(char** words) {
+  for (; *words != nullptr; ++words) {
+    const std::string_view word{*words};
+    if (word == "create" || word == "run" || word == "exec") {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -36,8 +49,15 @@ int main(int argc, char** argv) {
   // A caller that ignores its children's ends hands that down; hooks and the container's process are waited for here.
   ::signal(SIGCHLD, SIG_DFL);
   sys::ListFaultsIfAsked();
+  // Before the command line is looked at closely, which the protected image would have to do again.
+  if (MayEnterContainer(argv + 1)) {
+    if (const Result<> safe = sys::ProtectSelf(argv); !safe) {
+      shim::Log(shim::Level::kError, safe.error().message);
+      return 1;
+    }
+  }
   shim::CommandLine line = shim::ParseCommandLine(argc, argv);
-  const Result<int> status = shim::RunCommandLine(line, argv);
+  const Result<int> status = shim::RunCommandLine(line);
   if (!status) {
     shim::Log(shim::Level::kError, status.error().message);
     return FailureStatus(line);

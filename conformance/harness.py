@@ -390,7 +390,9 @@ class _Runner(unittest.TextTestRunner):
     def run(self, test):
         result = super().run(test)
         for skipped, reason in result.skipped:
-            print(f"SKIP {skipped.id().removeprefix('__main__.')}: {' '.join(reason.split())}", flush=True)
+            # A Case's `id` is its container's; a subtest and a whole class have their own.
+            name = skipped.id() if callable(skipped.id) else unittest.TestCase.id(skipped)
+            print(f"SKIP {name.removeprefix('__main__.')}: {' '.join(reason.split())}", flush=True)
         return result
 
 

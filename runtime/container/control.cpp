@@ -62,7 +62,8 @@ Result<> Kill(const Settings& settings, const std::string& id, int signal, bool 
     return std::unexpected(sent.error().code == ESRCH ? Failure("container not running", ESRCH) : sent.error());
   }
   // A paused container hears SIGKILL only when it is thawed; every caller expects it to die.
-  if (signal == SIGKILL && opened.status == Status::kPaused) {
+  // Asked only now: it may have been paused while the signal was on its way.
+  if (signal == SIGKILL && cgroup::IsFrozen(opened.state.cgroups).value_or(false)) {
     TRY(cgroup::Thaw(opened.state.cgroups));
   }
   return {};

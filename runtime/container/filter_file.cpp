@@ -22,10 +22,9 @@ struct Header {
 
 std::string FormatFilter(const confine::SeccompProgram& program) {
   const Header header{.flags = program.flags, .listener = program.listener, .length = program.filter.size()};
-  const std::size_t size = program.filter.size() * sizeof(sock_filter);
-  std::string bytes(sizeof header + size, '\0');
+  std::string bytes(sizeof header, '\0');
   std::memcpy(bytes.data(), &header, sizeof header);
-  std::memcpy(bytes.data() + sizeof header, program.filter.data(), size);
+  bytes.append(reinterpret_cast<const char*>(program.filter.data()), program.filter.size() * sizeof(sock_filter));
   return bytes;
 }
 

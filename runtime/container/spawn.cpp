@@ -75,10 +75,15 @@ Result<Spawned> SpawnDirectly(const plan::Namespaces& namespaces, std::vector<Fd
   return result;
 }
 
-// The helper's life: join everything, clone the init as its own sibling, say its pid.
+// The helper's life: join everything, clone the init as its own sibling, say its pid. A cgroup namespace is left to the
+// init: in that of a container the runtime's cgroup is out of sight, and v2 then has no way from one to the other
+// (nsdelegate, which systemd mounts with).
 void RunHelper(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd, int channel,
                const std::function<void(std::vector<Fd>)>& child) {
   for (std::size_t i = 0; i < joins.size(); ++i) {
+    if (namespaces.join[i].type == CLONE_NEWCGROUP) {
+      continue;
+    }
     const Result<> joined = sys::SetNs(joins[i].get(), namespaces.join[i].type, namespaces.join[i].path);
     if (!joined) {
       FailChild(channel, joined.error());

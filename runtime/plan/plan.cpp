@@ -316,8 +316,12 @@ Result<confine::Confinement> PlanConfinement(const oci::Process& process, const 
   result.no_new_privileges = process.no_new_privileges;
   if (container.seccomp) {
     result.has_seccomp = true;
-    result.seccomp_listener_path = container.seccomp->listener_path;
-    result.seccomp_listener_metadata = container.seccomp->listener_metadata;
+    // An agent has something to do only where a rule notifies: without one, nobody needs to listen.
+    if (std::ranges::any_of(container.seccomp->syscalls,
+                            [](const auto& rule) { return rule.action == oci::SeccompAction::kNotify; })) {
+      result.seccomp_listener_path = container.seccomp->listener_path;
+      result.seccomp_listener_metadata = container.seccomp->listener_metadata;
+    }
   }
   return result;
 }

@@ -442,13 +442,22 @@ BOOST_AUTO_TEST_CASE(defaults) {
 }
 
 BOOST_AUTO_TEST_CASE(seccomp) {
-  const Plan plan = Good(
-      WithProcess(R"("user": {})",
-                  R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "listenerMetadata": "m"})"));
-  BOOST_TEST(plan.confinement.has_seccomp);
-  BOOST_TEST(plan.confinement.seccomp_listener_path == "/l");
-  BOOST_TEST(plan.confinement.seccomp_listener_metadata == "m");
-  BOOST_TEST(plan.seccomp.has_value());
+  const auto plan_with = [](const std::string& action) {
+    return Good(
+        WithProcess(R"("user": {})",
+                    R"("seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "listenerMetadata": "m",)"
+                    R"( "syscalls": [{"names": ["chdir"], "action": ")" +
+                        action + R"("}]})"));
+  };
+  const Plan notifies = plan_with("SCMP_ACT_NOTIFY");
+  BOOST_TEST(notifies.confinement.has_seccomp);
+  BOOST_TEST(notifies.confinement.seccomp_listener_path == "/l");
+  BOOST_TEST(notifies.confinement.seccomp_listener_metadata == "m");
+  BOOST_TEST(notifies.seccomp.has_value());
+  // Without a rule that notifies there is nothing to tell an agent.
+  const Plan refuses = plan_with("SCMP_ACT_ERRNO");
+  BOOST_TEST(refuses.confinement.has_seccomp);
+  BOOST_TEST(refuses.confinement.seccomp_listener_path.empty());
 }
 
 // Asked for and not carried out yet is an error by name, never silence. As each becomes supported its row goes.

@@ -67,7 +67,8 @@ class Containerd:
         return {
             "containers": self("containers", "ls", "--quiet").out.split(),
             "tasks": self("tasks", "ls", "--quiet").out.split(),
-            "runtime state": [p.name for p in state.iterdir()] if state.exists() else [],
+            # A name with a comma is no container's: what the runtime keeps from one to the next.
+            "runtime state": [p.name for p in state.iterdir() if "," not in p.name] if state.exists() else [],
             "shims": callers.processes_naming(f"-namespace {self.namespace}"),
             "cgroups": callers.cgroups_below(self.namespace),
             "mounts": mounts_below(self.directory),

@@ -79,7 +79,8 @@ class Podman:
         state = self.directory / "state"
         return {
             "containers": self("ps", "--all", "--quiet").out.split(),
-            "runtime state": [p.name for p in state.iterdir()] if state.exists() else [],
+            # A name with a comma is no container's: what the runtime keeps from one to the next.
+            "runtime state": [p.name for p in state.iterdir() if "," not in p.name] if state.exists() else [],
             "processes": callers.processes_naming(self.name),
             # conmon itself is podman's, and the cgroup that podman gives it stays.
             "cgroups": [path for path in callers.cgroups_below(self.cgroup) if not path.endswith("/conmon")],

@@ -209,10 +209,13 @@ class Run(Case):
 
 
 class Terminal(Case):
+    # ctr drops what a terminal still holds when the process ends, with any runtime: each process waits for a last word.
+
     def test_run(self):
         result = callers.on_terminal(
-            containerd.args(*self.run_args("/bin/sh", "-c", "tty; read -p name? x; echo hello $x; exit 5", flags=["--tty"])),
-            say=[("name?", "sea\n")])
+            containerd.args(*self.run_args("/bin/sh", "-c", "tty; read -p name? x; echo hello $x; read y; exit 5",
+                                           flags=["--tty"])),
+            say=[("name?", "sea\n"), ("hello sea", "end\n")])
         self.assertEqual(result.status, 5, result)
         self.assertIn("/dev/pts/0", result.out)
         self.assertIn("hello sea\n", result.out.replace("\r", ""))
@@ -220,7 +223,8 @@ class Terminal(Case):
     def test_exec(self):
         self.detached()
         result = callers.on_terminal(containerd.args(
-            "tasks", "exec", "--tty", "--exec-id", "t1", self.name, "/bin/sh", "-c", "test -t 0 && test -t 1 && tty; exit 3"))
+            "tasks", "exec", "--tty", "--exec-id", "t1", self.name, "/bin/sh", "-c",
+            "test -t 0 && test -t 1 && tty; read x; exit 3"), say=[("/dev/pts/0", "end\n")])
         self.assertEqual(result.status, 3, result)
         self.assertIn("/dev/pts/0", result.out)
 

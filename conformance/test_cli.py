@@ -316,7 +316,7 @@ class State(Case):
         self.assertTrue(text.startswith("{\n  \"ociVersion\": "))
         state = json.loads(text)
         self.assertEqual(list(state), STATE_KEYS)
-        self.assertEqual(state["ociVersion"], "1.2.0" if IS_NUCLEUS else state["ociVersion"])
+        self.assertRegex(state["ociVersion"], r"^1\.\d+\.\d+")
         self.assertEqual(state["id"], self.id)
         self.assertEqual(state["pid"], pid)
         self.assertTrue(is_alive(pid))
@@ -386,7 +386,7 @@ class List(Case):
                 result = self.runtime("list", *args)
                 self.assertOk(result)
                 listed = json.loads(result.out)
-                self.assertEqual([{**entry, "owner": ""} for entry in listed], list(states.values()))
+                self.assertEqual(listed, [{**state, "owner": "root"} for state in states.values()])
 
     def test_quiet(self):
         states = self.three()
@@ -698,10 +698,18 @@ class Delete(Case):
         self.assertOk(self.delete("-f"))
         self.assertFalse(is_alive(pid))
 
-    def test_flag_after_the_id_is_no_flag(self):
-        # As with runc: what follows the ID is not an option.
+    def test_flags_after_the_id(self):
+        # runc takes them there, and people write them there.
+        self.write()
+        self.assertOk(self.runtime("create", self.id, "--bundle", self.bundle, "--pid-file", self.directory / "pid"))
+        self.assertTrue((self.directory / "pid").exists())
+        self.assertOk(self.runtime("start", self.id))
+        self.assertOk(self.runtime("delete", self.id, "--force"))
+        self.assertNothingLeft()
+
+    def test_flags_after_the_double_dash_are_arguments(self):
         pid = self.running()
-        self.assertNotEqual(self.runtime("delete", self.id, "--force").status, 0)
+        self.assertNotEqual(self.runtime("delete", "--", self.id, "--force").status, 0)
         self.assertTrue(is_alive(pid))
 
 

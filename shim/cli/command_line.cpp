@@ -23,17 +23,29 @@ struct HelpAsked {
 };
 using Parsed = std::variant<std::monostate, HelpAsked>;
 
-// Callers of runc write "-b=DIR" and "-bundle DIR" too; CLI11 knows "-b DIR" and "--bundle DIR". Only the words before
-// the first argument that is no option are touched: what follows belongs to the command to execute.
-Words Normalize(const CLI::App& app, Words words) {
+// Where a command's options may stand: as with runc, after its arguments too, unless these are a command line of their
+// own.
+enum class OptionsStand { kInFront, kAnywhere };
+
+// Callers of runc write "-b=DIR" and "-bundle DIR" too; CLI11 knows "-b DIR" and "--bundle DIR". With kInFront only the
+// words before the first argument that is no option are touched; with kAnywhere the options are brought to the front.
+Words Normalize(const CLI::App& app, Words words, OptionsStand stand) {
   Words result;
+  Words arguments;
   bool options = true;
   bool value_follows = false;
   for (std::string& word : words) {
-    if (!options || value_follows || word.size() < 2 || word[0] != '-' || word == "--") {
-      options = options && value_follows;
+    if (value_follows) {
       value_follows = false;
       result.push_back(std::move(word));
+      continue;
+    }
+    if (!options || word.size() < 2 || word[0] != '-' || word == "--") {
+      const bool dashes = options && word == "--";
+      options = options && !dashes && stand == OptionsStand::kAnywhere;
+      if (!dashes) {
+        arguments.push_back(std::move(word));
+      }
       continue;
     }
     const std::size_t equals = word.find('=');
@@ -53,13 +65,17 @@ Words Normalize(const CLI::App& app, Words words) {
     value_follows = takes_value && equals == std::string::npos;
     result.push_back(std::move(word));
   }
+  if (!arguments.empty()) {
+    result.emplace_back("--");
+    std::move(arguments.begin(), arguments.end(), std::back_inserter(result));
+  }
   return result;
 }
 
-// Parses the options at the front of `words`; what follows them stays in `words`.
-Result<Parsed> ParseOptions(CLI::App& app, Words& words) {
+// Parses the options among `words`; the rest stays in `words`.
+Result<Parsed> ParseOptions(CLI::App& app, Words& words, OptionsStand stand) {
   app.prefix_command();
-  Words normal = Normalize(app, std::move(words));
+  Words normal = Normalize(app, std::move(words), stand);
   std::reverse(normal.begin(), normal.end());
   try {
     app.parse(std::move(normal));
@@ -84,6 +100,7 @@ Result<Parsed> ParseOptions(CLI::App& app, Words& words) {
 struct Arguments {
   std::string command;
   Words words;
+  OptionsStand stand = OptionsStand::kAnywhere;
 
   [[nodiscard]] Result<> Expect(std::size_t least, std::size_t most) const {
     if (words.size() >= least && words.size() <= most) {
@@ -96,13 +113,13 @@ struct Arguments {
   }
 };
 
-// Declares the options through `declare`, parses, and returns early on --help.
-#define PARSE(app, arguments)                                   \
-  do {                                                          \
-    Parsed parsed_ = TRY(ParseOptions(app, (arguments).words)); \
-    if (auto* help_ = std::get_if<HelpAsked>(&parsed_)) {       \
-      return Command{HelpCommand{std::move(help_->text)}};      \
-    }                                                           \
+// Parses, and returns early on --help.
+#define PARSE(app, arguments)                                                      \
+  do {                                                                             \
+    Parsed parsed_ = TRY(ParseOptions(app, (arguments).words, (arguments).stand)); \
+    if (auto* help_ = std::get_if<HelpAsked>(&parsed_)) {                          \
+      return Command{HelpCommand{std::move(help_->text)}};                         \
+    }                                                                              \
   } while (false)
 
 void AddIoOptions(CLI::App& app, container::IoOptions& io) {
@@ -384,18 +401,19 @@ struct CommandRow {
   std::string_view name;
   Result<Command> (*parse)(Arguments);
   std::string_view summary;
+  OptionsStand stand = OptionsStand::kAnywhere;
 };
 
 constexpr auto kCommands = std::to_array<CommandRow>({
     {"create", ParseCreate, "create a container"},
     {"start", ParseStart, "execute the process of a created container"},
     {"run", ParseRun, "create, start, wait for and delete a container"},
-    {"exec", ParseExec, "execute one more process in a container"},
+    {"exec", ParseExec, "execute one more process in a container", OptionsStand::kInFront},
     {"state", ParseState, "print a container's state"},
     {"kill", ParseKill, "send a signal to a container's process"},
     {"delete", ParseDelete, "remove what is left of a container"},
     {"list", ParseList, "list containers"},
-    {"ps", ParsePs, "list a container's processes"},
+    {"ps", ParsePs, "list a container's processes", OptionsStand::kInFront},
     {"pause", ParsePause, "freeze a container"},
     {"resume", ParseResume, "thaw a paused container"},
     {"update", ParseUpdate, "change a container's limits"},
@@ -463,7 +481,7 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
   app.add_option("--cgroup-manager", manager, "cgroupfs, systemd or disabled");
   app.add_option("--rootless", rootless, "true, false or auto: accepted, always detected");
   app.add_flag("-v,--version", version, "print the version");
-  Arguments arguments{.command = "nucleus", .words = Words(argv + 1, argv + argc)};
+  Arguments arguments{.command = "nucleus", .words = Words(argv + 1, argv + argc), .stand = OptionsStand::kInFront};
   PARSE(app, arguments);
   if (!arguments.words.empty()) {
     line.name = arguments.words[0];
@@ -493,7 +511,9 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
   }
   for (const CommandRow& row : kCommands) {
     if (row.name == line.name) {
-      return row.parse({.command = line.name, .words = Words(arguments.words.begin() + 1, arguments.words.end())});
+      return row.parse({.command = line.name,
+                        .words = Words(arguments.words.begin() + 1, arguments.words.end()),
+                        .stand = row.stand});
     }
   }
   return Usage("unknown command \"" + line.name + "\"");

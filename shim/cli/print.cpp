@@ -18,7 +18,7 @@
 namespace nucleus::shim {
 namespace {
 
-void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot) {
+void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot, const std::string& owner) {
   const oci::State& state = snapshot.state;
   const bool stopped = snapshot.status == container::Status::kStopped;
   out.BeginObject();
@@ -36,7 +36,7 @@ void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot) {
     }
     out.EndObject();
   }
-  out.Key("owner").String("");
+  out.Key("owner").String(owner);
   out.EndObject();
 }
 
@@ -147,7 +147,8 @@ bool HasPid(std::string_view line, std::size_t column, const std::vector<pid_t>&
 
 Result<int> PrintState(const container::Settings& settings, const StateCommand& command) {
   JsonWriter out{2};
-  WriteSnapshot(out, TRY(container::Load(settings, command.id)));
+  // As with runc, the owner is told by list alone.
+  WriteSnapshot(out, TRY(container::Load(settings, command.id)), "");
   return Print(out.Take());
 }
 
@@ -167,7 +168,7 @@ Result<int> PrintList(const container::Settings& settings, const ListCommand& co
     }
     out.BeginArray();
     for (const container::Snapshot& snapshot : containers) {
-      WriteSnapshot(out, snapshot);
+      WriteSnapshot(out, snapshot, OwnerName(snapshot.state.owner));
     }
     out.EndArray();
     return Print(out.Take() + "\n");

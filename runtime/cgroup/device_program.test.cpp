@@ -140,8 +140,10 @@ void Compare(const std::vector<DeviceRule>& rules) {
       for (const std::uint32_t minor : {0U, 1U, 3U, 229U, 0xFFFFFFFFU}) {
         for (int bits = 1; bits < 8; ++bits) {
           const Access access{.type = type, .major = major, .minor = minor, .bits = bits};
-          BOOST_REQUIRE_MESSAGE(Run(program, access, reached) == (Reference(rules, access) ? 1U : 0U),
-                                Describe(rules, access));
+          // Millions of them: a check of Boost's each would take longer than all else.
+          if (Run(program, access, reached) != (Reference(rules, access) ? 1U : 0U)) {
+            BOOST_FAIL(Describe(rules, access));
+          }
         }
       }
     }
@@ -194,7 +196,7 @@ BOOST_AUTO_TEST_CASE(random_lists) {
   const auto pick = [&random](std::initializer_list<std::int64_t> numbers) {
     return *(numbers.begin() + std::uniform_int_distribution<std::size_t>{0, numbers.size() - 1}(random));
   };
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 600; ++round) {
     std::vector<DeviceRule> rules;
     const auto count = pick({1, 2, 3, 4, 6, 9});
     for (std::int64_t i = 0; i < count; ++i) {
@@ -282,15 +284,16 @@ BOOST_AUTO_TEST_CASE(says_the_same_or_refuses) {
             const Access access{.type = type, .major = major, .minor = minor, .bits = bits};
             bool excepted = false;
             for (const DeviceRule& rule : list->exceptions) {
-              BOOST_REQUIRE(rule.allow != list->allow_others);
-              BOOST_REQUIRE(rule.type != 'a');
-              BOOST_REQUIRE(!rule.access.empty());
+              if (rule.allow == list->allow_others || rule.type == 'a' || rule.access.empty()) {
+                BOOST_FAIL("an exception that is none: " + Describe(rules, access));
+              }
               const auto any = [](const std::optional<std::int64_t>& number) { return !number || *number == -1; };
               excepted = excepted || (rule.type == type && (any(rule.major) || *rule.major == major) &&
                                       (any(rule.minor) || *rule.minor == minor) && (Bits(rule.access) & bits) != 0);
             }
-            BOOST_REQUIRE_MESSAGE((excepted != list->allow_others) == Reference(rules, access),
-                                  Describe(rules, access));
+            if ((excepted != list->allow_others) != Reference(rules, access)) {
+              BOOST_FAIL(Describe(rules, access));
+            }
           }
         }
       }

@@ -8,7 +8,8 @@
 namespace nucleus::confine {
 namespace {
 
-// sched_setattr(2) has no wrapper in the C library; the structure is version 0 of the kernel's.
+// sched_setattr(2) has no wrapper in the C library; the structure is version 1 of the kernel's, which the clamp flags
+// ask for. Kernels that know only version 0 take it as long as the rest is zero.
 struct SchedAttr {
   std::uint32_t size = sizeof(SchedAttr);
   std::uint32_t policy = 0;
@@ -18,6 +19,8 @@ struct SchedAttr {
   std::uint64_t runtime = 0;
   std::uint64_t deadline = 0;
   std::uint64_t period = 0;
+  std::uint32_t util_min = 0;
+  std::uint32_t util_max = 0;
 };
 
 std::uint32_t Number(oci::SchedulerPolicy policy) {

@@ -61,18 +61,17 @@ bool Holds(std::string_view present, std::string_view wanted) {
     }
     while (!domains.empty()) {
       const std::string_view domain = Trim(domains.substr(0, domains.find(';')));
-      domains.remove_prefix(std::min(domains.size(), domains.find(';') == std::string_view::npos
-                                                         ? domains.size()
-                                                         : domains.find(';') + 1));
+      domains.remove_prefix(std::min(
+          domains.size(), domains.find(';') == std::string_view::npos ? domains.size() : domains.find(';') + 1));
       const std::size_t equals = domain.find('=');
       bool found = false;
       for (std::string_view there = line.substr(mark + 1); !there.empty() && equals != std::string_view::npos;) {
         const std::string_view one = Trim(there.substr(0, there.find(';')));
-        there.remove_prefix(
-            there.find(';') == std::string_view::npos ? there.size() : there.find(';') + 1);
+        there.remove_prefix(there.find(';') == std::string_view::npos ? there.size() : there.find(';') + 1);
         const std::size_t same = one.find('=');
-        found = found || (same != std::string_view::npos && number(one.substr(0, same)) == number(domain.substr(0, equals)) &&
-                          number(Trim(one.substr(same + 1))) == number(Trim(domain.substr(equals + 1))));
+        found = found ||
+                (same != std::string_view::npos && number(one.substr(0, same)) == number(domain.substr(0, equals)) &&
+                 number(Trim(one.substr(same + 1))) == number(Trim(domain.substr(equals + 1))));
       }
       if (!found) {
         return false;

@@ -18,8 +18,8 @@ std::string FindMount(std::string_view mountinfo);
 // The same for this process.
 Result<std::string> ReadMount();
 
-// Makes the group that the bundle asks for, or uses the one that is there, writes its schemata, and makes its monitoring
-// group. The result says what was made, hence what Remove removes. On error nothing that was made stays.
+// Makes the group that the bundle asks for, or uses the one that is there, writes its schemata, and makes its
+// monitoring group. The result says what was made, hence what Remove removes. On error nothing that was made stays.
 Result<oci::StateResctrl> Create(const std::string& mount, const oci::IntelRdt& rdt, const std::string& id);
 
 // Puts a process into the group, and into its monitoring group.

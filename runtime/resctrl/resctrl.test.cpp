@@ -3,7 +3,6 @@
 #include "runtime/resctrl/resctrl.h"
 
 #include <boost/test/unit_test.hpp>
-
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -46,8 +45,9 @@ class Tree {
 BOOST_AUTO_TEST_SUITE(resctrl)
 
 BOOST_AUTO_TEST_CASE(the_mount_is_found) {
-  BOOST_TEST(FindMount("30 1 0:20 / /proc rw - proc proc rw\n31 1 0:21 / /sys/fs/resctrl rw,nosuid - resctrl resctrl rw\n") ==
-             "/sys/fs/resctrl");
+  BOOST_TEST(
+      FindMount("30 1 0:20 / /proc rw - proc proc rw\n31 1 0:21 / /sys/fs/resctrl rw,nosuid - resctrl resctrl rw\n") ==
+      "/sys/fs/resctrl");
   BOOST_TEST(FindMount("30 1 0:20 / /resctrl rw - proc resctrl rw\n").empty());
 }
 
@@ -60,7 +60,8 @@ BOOST_AUTO_TEST_CASE(without_resctrl_asking_is_an_error) {
 BOOST_AUTO_TEST_CASE(a_shared_group_is_compared_and_stays) {
   Tree tree;
   Tree::Group(tree.top + "/gold", "    MB:0=100;1=100\n    L3:0=00f;1=0ff\n");
-  const auto made = Create(tree.top, {.clos_id = "gold", .l3_cache_schema = "L3:0=f;1=ff", .mem_bw_schema = "MB:1=100"}, "c1");
+  const auto made =
+      Create(tree.top, {.clos_id = "gold", .l3_cache_schema = "L3:0=f;1=ff", .mem_bw_schema = "MB:1=100"}, "c1");
   BOOST_TEST_REQUIRE(made.has_value());
   BOOST_TEST(!made->created);
   BOOST_TEST(Tree::Text(tree.top + "/gold/schemata") == "    MB:0=100;1=100\n    L3:0=00f;1=0ff\n");

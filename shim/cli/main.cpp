@@ -28,8 +28,8 @@ int FailureStatus(const shim::CommandLine& line) {
   return line.name == "exec" ? kExecFailed : 1;
 }
 
-// Is this one of the commands that put a process into a container? A word that only looks like one, as a container's name
-// might, protects in vain.
+// Is this one of the commands that put a process into a container? A word that only looks like one, as a container's
+// name might, protects in vain.
 bool MayEnterContainer(char** words) {
   for (; *words != nullptr; ++words) {
     const std::string_view word{*words};

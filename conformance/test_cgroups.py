@@ -453,6 +453,20 @@ class NoInnerProcesses(Cgroups):
         self.assertOk(result)
         self.assertEqual(result.out, "0::/payload\n")
 
+    def test_threads_of_their_own(self):
+        # A threaded cgroup does not tell its processes; those who look for all of them must not stumble.
+        self.add_capabilities("CAP_DAC_OVERRIDE")
+        self.mount_cgroups("rw")
+        self.running("cd /sys/fs/cgroup && mkdir -p t/u && echo threaded > t/cgroup.type && echo threaded > t/u/cgroup.type; "
+                     "touch /tmp/done; exec sleep 1000")
+        wait_until(lambda: (self.rootfs / "tmp/done").exists(), "threaded cgroup")
+        self.assertEqual((self.path("") / "t/u/cgroup.type").read_text(), "threaded\n")
+        self.assertOk(self.runtime("ps", "--format", "json", self.id))
+        self.assertOk(self.runtime("pause", self.id))
+        self.assertOk(self.runtime("resume", self.id))
+        self.assertOk(self.delete("--force"))
+        self.assertNothingLeft()
+
     def test_pause_kill_and_delete_reach_it(self):
         self.divided()
         self.assertOk(self.runtime("pause", self.id))
@@ -461,6 +475,71 @@ class NoInnerProcesses(Cgroups):
         self.assertOk(self.runtime("resume", self.id))
         self.assertOk(self.delete("--force"))
         self.assertNothingLeft()
+
+
+@only_v2
+class Ownership(Cgroups):
+    """The container's user gets the cgroup where it has a namespace for it and a writable mount, and nothing but that."""
+
+    DELEGATED = {"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}
+
+    def owners(self):
+        place = self.path("")
+        return place.stat().st_uid, {f.name: f.stat().st_uid for f in place.iterdir() if f.is_file()}
+
+    def of_user(self, *options):
+        self.process["user"] = {"uid": 1000, "gid": 1000}
+        if options:
+            self.mount_cgroups(*options)
+        self.created()
+        return self.owners()
+
+    def test_writable(self):
+        directory, files = self.of_user("rw")
+        self.assertEqual(directory, 1000)
+        theirs = {name for name, owner in files.items() if owner == 1000}
+        listed = set(pathlib.Path("/sys/kernel/cgroup/delegate").read_text().split())
+        self.assertLessEqual(self.DELEGATED, theirs)
+        self.assertEqual(theirs, listed & set(files))
+        self.assertFalse(theirs & {"memory.max", "pids.max", "cpu.max", "cpuset.cpus", "cgroup.freeze", "cgroup.kill"})
+
+    def test_read_only(self):
+        directory, files = self.of_user("ro")
+        self.assertEqual({directory, *files.values()}, {0})
+
+    def test_not_mounted(self):
+        directory, files = self.of_user()
+        self.assertEqual({directory, *files.values()}, {0})
+
+    def test_without_the_namespace(self):
+        self.without_namespace("cgroup")
+        directory, files = self.of_user("rw")
+        self.assertEqual({directory, *files.values()}, {0})
+
+    def test_one_that_was_there_keeps_its_owner(self):
+        self.path("").mkdir(parents=True)
+        try:
+            directory, files = self.of_user("rw")
+            self.assertEqual({directory, *files.values()}, {0})
+            self.assertOk(self.delete("--force"))
+        finally:
+            self.path("").rmdir()
+
+    def test_root_of_a_user_namespace_divides_it(self):
+        self.linux["namespaces"].append({"type": "user"})
+        self.linux["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        self.linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        for path in (self.directory, self.bundle):
+            path.chmod(0o755)
+        for path, directories, files in os.walk(self.rootfs):
+            for entry in (path, *(os.path.join(path, f) for f in directories + files)):
+                os.chown(entry, 100000, 100000, follow_symlinks=False)
+        self.resources(memory={"limit": 64 * MEGABYTE})
+        self.mount_cgroups("rw")
+        out = self.output("cd /sys/fs/cgroup && mkdir a && echo $$ > a/cgroup.procs && "
+                          "echo +memory > cgroup.subtree_control && echo 10m > a/memory.max && cat a/memory.max; "
+                          "echo max > memory.max || echo kept")
+        self.assertEqual(out, f"{10 * MEGABYTE}\nkept\n")
 
 
 class Freezer(Cgroups):

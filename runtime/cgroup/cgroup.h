@@ -66,6 +66,10 @@ Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, c
 Result<> Update(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
                 std::vector<std::string>& warnings);
 
+// v2 alone: gives the cgroups that Create() made to `owner`, with the files that the kernel lets a delegate have. No
+// limit is among them.
+Result<> Delegate(const Host& host, const std::vector<oci::StateCgroup>& cgroups, uid_t owner);
+
 // v2 takes no process in a cgroup that hands controllers down. A workload that has divided its own so (systemd does)
 // has its init in one below: there further processes go as well.
 Result<> FollowInit(std::vector<oci::StateCgroup>& cgroups, pid_t init);

@@ -27,6 +27,7 @@
 #include "runtime/container/spawn.h"
 #include "runtime/container/state_dir.h"
 #include "runtime/container/user_namespace.h"
+#include "runtime/plan/cgroup_owner.h"
 #include "runtime/resctrl/resctrl.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/process_stat.h"
@@ -187,7 +188,8 @@ class Creation {
     for (const std::string& warning : warnings) {
       settings_.warn(warning);
     }
-    return {};
+    const std::optional<uid_t> owner = plan::CgroupOwner(plan_);
+    return owner && !host_.rootless() ? cgroup::Delegate(host_.cgroups, state_.cgroups, *owner) : Result<>{};
   }
 
   Result<> MakeResctrlGroup() {

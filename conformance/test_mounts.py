@@ -473,6 +473,24 @@ class RootPropagation(Mounts):
         self.linux["rootfsPropagation"] = "sideways"
         self.assertFails(self.create(), "sideways")
 
+    def test_the_hosts_mounts_stay_where_all_are_shared(self):
+        # As systemd leaves them: what the runtime lets go of must not go on the host. The host is a mount namespace of the
+        # test's own here, cut off from the real one before anything is shared.
+        script = ('mount --make-rprivate / && mount --make-rshared / || exit 99; cat /proc/self/mountinfo; echo; '
+                  '"$@" || exit 98; cat /proc/self/mountinfo')
+        for kind in ("shared", "slave", "private", "unbindable", None):
+            with self.subTest(kind):
+                self.linux.pop("rootfsPropagation", None)
+                if kind is not None:
+                    self.linux["rootfsPropagation"] = kind
+                self.write()
+                result = harness.command(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh",
+                                          harness.RUNTIME, "--root", self.root, "run", "--bundle", self.bundle, self.id])
+                self.assertOk(result)
+                before, after = result.out.split("\n\n")
+                self.assertIn(" /proc ", before)
+                self.assertEqual(after.strip(), before.strip(), "the host's mounts have changed")
+
     def test_mounts_inside_stay_inside(self):
         self.add_capabilities("CAP_SYS_ADMIN")
         self.linux["rootfsPropagation"] = "shared"

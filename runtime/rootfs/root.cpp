@@ -92,9 +92,14 @@ Result<> EnterRoot(const plan::Rootfs& plan, const Handles& handles) {
     return std::unexpected(SysError("chdir", plan.path));
   }
   if (plan.pivot) {
+    const Fd old_root = TRY(sys::Open("/", O_PATH | O_DIRECTORY));
     // The new root is stacked on the old one at the same place; what lies under it, the host's whole tree, is let go.
     if (::syscall(SYS_pivot_root, ".", ".") != 0) {
       return std::unexpected(SysError("pivot_root", plan.path));
+    }
+    // Mounts that are still the host's peers would take that with them: the host would lose all that is mounted on it.
+    if (plan.host_propagation == 0) {
+      TRY(sys::SetMountAttributes(old_root.get(), 0, 0, MS_SLAVE, true, "the old root"));
     }
     if (::umount2(".", MNT_DETACH) != 0) {
       return std::unexpected(SysError("umount", "the old root"));

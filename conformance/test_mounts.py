@@ -8,6 +8,7 @@ import unittest
 import harness
 from harness import Case, main, parse_mounts, wait_until
 
+V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")  # the host's controllers are in cgroup v2
 ATIME = {"relatime", "noatime"}  # neither: strictatime
 
 
@@ -658,9 +659,21 @@ class IdMapped(Mounts):
 
     def setUp(self):
         super().setUp()
-        self.place = self.host_mount("files", "mode=777")
-        (self.place / "sub").mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=777", "tmpfs", self.place / "sub"], check=True)
+        # tmpfs can be idmapped since Linux 6.3; before that, what the test's own directory lies on, bound twice.
+        release = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+        if release >= (6, 3):
+            self.place = self.host_mount("files", "mode=777")
+            (self.place / "sub").mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=777", "tmpfs", self.place / "sub"], check=True)
+        else:
+            (self.directory / "below").mkdir()
+            self.place = self.directory / "files"
+            (self.place / "sub").mkdir(parents=True)
+            for source, target in ((self.place, self.place), (self.directory / "below", self.place / "sub")):
+                subprocess.run(["mount", "--bind", source, target], check=True)
+                self.addCleanup(subprocess.run, ["umount", target], check=True)
+            for directory in (self.place, self.place / "sub"):
+                directory.chmod(0o777)
         for directory in (self.place, self.place / "sub"):
             for owner in (0, 1000):
                 (directory / str(owner)).write_text("")
@@ -778,21 +791,30 @@ class Cgroup(Mounts):
         mounts = self.mounts()
         return {point: mount for point, mount in mounts.items() if point.startswith("/sys/fs/cgroup")}
 
+    @staticmethod
+    def places():
+        """Where the hierarchies of some controllers are: on v2 they share one."""
+        return ["/sys/fs/cgroup"] if V2 else [f"/sys/fs/cgroup/{c}" for c in ("memory", "cpu", "pids", "devices", "freezer")]
+
+    # Where the limit of processes is.
+    PIDS = "/sys/fs/cgroup" if V2 else "/sys/fs/cgroup/pids"
+
     def test_with_a_namespace(self):
         mounts = self.listing()
-        for controller in ("memory", "cpu", "pids", "devices", "freezer"):
-            mount = mounts[f"/sys/fs/cgroup/{controller}"]
-            self.assertEqual((mount.type, mount.root), ("cgroup", "/"), mount)
+        for place in self.places():
+            mount = mounts[place]
+            self.assertEqual((mount.type, mount.root), ("cgroup2" if V2 else "cgroup", "/"), mount)
             self.assertIn("ro", mount.options)
             self.assertLessEqual({"nosuid", "noexec", "nodev"}, mount.options)
-        self.assertIn("/sys/fs/cgroup/systemd", mounts)
+        if not V2:
+            self.assertIn("/sys/fs/cgroup/systemd", mounts)
 
     def test_without_a_namespace(self):
         self.without_namespace("cgroup")
         mounts = self.listing()
-        for controller in ("memory", "cpu", "pids", "devices", "freezer"):
-            mount = mounts[f"/sys/fs/cgroup/{controller}"]
-            self.assertEqual(mount.type, "cgroup")
+        for place in self.places():
+            mount = mounts[place]
+            self.assertEqual(mount.type, "cgroup2" if V2 else "cgroup")
             self.assertTrue(mount.root.endswith(self.id), mount)
             self.assertIn("ro", mount.options)
 
@@ -804,8 +826,8 @@ class Cgroup(Mounts):
                     self.without_namespace("cgroup")
                 self.linux["resources"]["pids"] = {"limit": 77}
                 self.add("/sys/fs/cgroup", type="cgroup", source="cgroup", options=self.OPTIONS)
-                got = self.output("cat /sys/fs/cgroup/pids/pids.max; cat /sys/fs/cgroup/pids/cgroup.procs | wc -l; "
-                                  "ls /sys/fs/cgroup/pids | grep -c nucleus-test; true").split()
+                got = self.output(f"cat {self.PIDS}/pids.max; cat {self.PIDS}/cgroup.procs | wc -l; "
+                                  f"ls {self.PIDS} | grep -c nucleus-test; true").split()
                 self.assertEqual(got[0], "77")
                 self.assertLessEqual(int(got[1]), 4)
                 self.assertEqual(got[2], "0")
@@ -813,14 +835,14 @@ class Cgroup(Mounts):
     def test_read_only_holds(self):
         self.add_capabilities("CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE")
         self.add("/sys/fs/cgroup", type="cgroup", source="cgroup", options=self.OPTIONS)
-        out = self.output("mkdir /sys/fs/cgroup/pids/x 2>&1; { echo 5 > /sys/fs/cgroup/pids/pids.max; } 2>&1; "
-                          "mkdir /sys/fs/cgroup/x 2>&1; true")
+        out = self.output(f"mkdir {self.PIDS}/x 2>&1; {{ echo 5 > {self.PIDS}/pids.max; }} 2>&1; "
+                          "mkdir /sys/fs/cgroup/y 2>&1; true")
         self.assertEqual(out.count("Read-only"), 3, out)
 
     def test_writable_where_asked(self):
         self.add_capabilities("CAP_DAC_OVERRIDE")
         self.add("/sys/fs/cgroup", type="cgroup", source="cgroup", options=["nosuid", "noexec", "nodev", "rw"])
-        self.output("mkdir /sys/fs/cgroup/pids/inner && echo 0 > /sys/fs/cgroup/pids/inner/cgroup.procs")
+        self.output(f"mkdir {self.PIDS}/inner && echo 0 > {self.PIDS}/inner/cgroup.procs")
 
 
 class Root(Mounts):

@@ -13,6 +13,7 @@
 # Exit status: 0 all passed, 1 a test failed, 2 the machine could not be made, or did not come to its end in time.
 # --keep leaves the drive with the results and the console's log in the cache.
 set -euo pipefail
+{  # read as a whole before it runs: editing the file does not disturb a run
 
 project=$(cd "$(dirname "$0")/../.." && pwd)
 runtime=${RUNTIME:-$project/build/dev/shim/nucleus}
@@ -23,7 +24,7 @@ suite=bookworm
 mirror=http://deb.debian.org/debian
 packages=(systemd systemd-sysv dbus linux-image-amd64 kmod apparmor python3-minimal python3 busybox-static runc crun
           uidmap procps iproute2 util-linux strace libstdc++6)
-default_modules=(cgroups devices namespaces lsm exec)
+default_modules=(cgroups devices namespaces exec lsm)
 
 fail() {
   echo "run.sh: $*" >&2
@@ -41,8 +42,8 @@ if [[ ${modules[*]} == all ]]; then
   modules=()
   for file in "$project"/conformance/test_*.py; do
     name=$(basename "$file" .py)
-    # It drives programs that the machine does not have.
-    [[ $name == test_podman ]] || modules+=("${name#test_}")
+    # These drive programs that the machine does not have.
+    [[ $name == test_podman || $name == test_containerd ]] || modules+=("${name#test_}")
   done
   limit=5400
 fi
@@ -178,8 +179,12 @@ if [[ -z $ended || -z $status ]]; then
   if [[ -n $ended ]]; then what="ended without a result"; else what="no end within $limit s"; fi
   echo "run.sh: $what; the console's last lines:" >&2
   tail -n 60 "$console" | tr -d '\r' >&2
+  echo "run.sh: what the drive has of the tests' output:" >&2
+  result output | tail -n 60 >&2
+  result summary >&2
   exit 2
 fi
 result output
 result summary
 exit "$status"
+}

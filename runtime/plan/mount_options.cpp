@@ -225,6 +225,7 @@ MountOptions ParseMountOptions(const std::vector<std::string>& options) {
 
 std::vector<std::string> KnownMountOptions() {
   std::vector<std::string> names;
+  names.reserve(kTable.size());
   for (const Row& row : kTable) {
     names.emplace_back(row.name);
   }

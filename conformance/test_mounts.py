@@ -566,6 +566,8 @@ class Remount(Mounts):
         self.config["mounts"].append({"destination": "/m", "type": "bind", "source": str(self.bundle / "data"),
                                       "options": ["bind", "remount", "ro", "noexec"]})
         self.assertLessEqual({"ro", "noexec"}, self.mounts()["/m"].options)
+        # Not a second mount on top, which would leave the first as it was below.
+        self.assertEqual(self.output("grep -c ' /m ' /proc/self/mountinfo"), "1\n")
 
     def test_of_nothing(self):
         self.add("/m", options=["remount", "ro"])

@@ -341,6 +341,14 @@ class Names(Namespaces):
 
 
 class Sysctl(Namespaces):
+    def test_the_hosts_own_namespace_by_its_path_is_refused(self):
+        before = pathlib.Path("/proc/sys/net/core/somaxconn").read_text()
+        self.without_namespace("network")
+        self.linux["namespaces"].append({"type": "network", "path": "/proc/self/ns/net"})
+        self.linux["sysctl"] = {"net.core.somaxconn": "77"}
+        self.assertRefused("net.core.somaxconn", "host")
+        self.assertEqual(pathlib.Path("/proc/sys/net/core/somaxconn").read_text(), before)
+
     def test_network(self):
         self.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "net.core.somaxconn": "77",
                                 "net.ipv4.ip_local_port_range": "2000 3000"}

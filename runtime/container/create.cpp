@@ -160,9 +160,9 @@ class Creation {
     return {};
   }
 
-  // On cgroup v2 the process is born in its cgroup. Elsewhere it is moved there, and the cgroups are made while it builds
-  // its root: it waits for them before it mounts any, and before anything of the bundle runs. An ordinary user's must be
-  // known before: not all of them can be had.
+  // On cgroup v2 the process is born in its cgroup. Elsewhere it is moved there, and the cgroups are made while it
+  // builds its root: it waits for them before it mounts any, and before anything of the bundle runs. An ordinary user's
+  // must be known before: not all of them can be had.
   [[nodiscard]] bool CgroupsComeFirst() const {
     return host_.rootless() || (plan_.cgroups.size() == 1 && plan_.cgroups[0].hierarchy.empty());
   }
@@ -207,6 +207,7 @@ class Creation {
     Fd child_channel;
     TRY(sys::SocketPair(channel_, child_channel));
     std::vector<Fd> joins = TRY(OpenJoins(plan_.namespaces));
+    TRY_IN("config.json", CheckJoinedSysctls(plan_, joins));
     if (plan_.seccomp && plan_.process) {
       program_ = TRY(confine::SharedProgram::Create());
     }

@@ -11,6 +11,7 @@
 
 #include "runtime/container/channel.h"
 #include "runtime/container/child.h"
+#include "runtime/plan/sysctl.h"
 #include "runtime/sys/syscalls.h"
 
 #ifndef CLONE_NEWTIME
@@ -143,6 +144,27 @@ Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces) {
     joins.push_back(std::move(fd));
   }
   return joins;
+}
+
+Result<> CheckJoinedSysctls(const plan::Plan& plan, const std::vector<Fd>& joins) {
+  for (const auto& [key, value] : plan.sysctl) {
+    for (std::size_t i = 0; i < joins.size(); ++i) {
+      const int type = plan.namespaces.join[i].type;
+      if (plan::SysctlNamespace(key) != type) {
+        continue;
+      }
+      const std::string own = std::string{"/proc/self/ns/"} + plan::NamespaceFile(type);
+      const Fd mine = TRY(sys::Open(own, O_RDONLY));
+      const struct stat here = TRY(sys::Fstat(mine.get(), own));
+      const struct stat joined = TRY(sys::Fstat(joins[i].get(), plan.namespaces.join[i].path));
+      if (here.st_ino == joined.st_ino && here.st_dev == joined.st_dev) {
+        return std::unexpected(Failure(
+            "linux.sysctl[\"" + key + "\"]: not allowed in the host's " + plan::NamespaceFile(type) + " namespace",
+            EPERM));
+      }
+    }
+  }
+  return {};
 }
 
 Result<Spawned> Spawn(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,

@@ -15,6 +15,10 @@ struct Spawned {
   Fd pidfd;
 };
 
+// An error where a sysctl of the plan is local to a namespace that is joined and is this process's own: it would be the
+// host's. `joins` is parallel to plan.namespaces.join.
+Result<> CheckJoinedSysctls(const plan::Plan& plan, const std::vector<Fd>& joins);
+
 // Opens the namespaces to join and checks that each is of the type it is listed as.
 Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces);
 

@@ -116,7 +116,7 @@ Result<MountStep> PlanMount(const oci::Mount& mount, const std::string& where, c
   if (target == "/") {
     return std::unexpected(Failure(where + ".destination: the root itself is not a mount destination", EINVAL));
   }
-  if (parsed.remount && !parsed.bind) {
+  if (parsed.remount) {
     return Remount{.target = target, .options = std::move(parsed)};
   }
   if (bind) {

@@ -19,6 +19,7 @@
 #include "runtime/container/channel.h"
 #include "runtime/container/child.h"
 #include "runtime/container/container.h"
+#include "runtime/container/filter_cache.h"
 #include "runtime/container/filter_file.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/host.h"
@@ -262,7 +263,8 @@ class Creation {
     }
     if (program_) {
       FAULT_POINT("create.seccomp-compile");
-      const confine::SeccompProgram program = TRY_IN("linux.seccomp", confine::CompileSeccomp(*plan_.seccomp));
+      const confine::SeccompProgram program =
+          TRY_IN("linux.seccomp", CompileCached(FilterCacheDirectory(), *plan_.seccomp));
       TRY(program_->Set(program));
       TRY(directory_->WriteFile(kFilterFile, FormatFilter(program)));
     }

@@ -1,0 +1,24 @@
+// Compiled seccomp filters, kept between containers: libseccomp takes some ten milliseconds for a usual profile of
+// three architectures, more than everything else that a container costs.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "oci-config/spec.h"
+#include "runtime/confine/confine.h"
+
+namespace nucleus::container {
+
+// Everything of the profile that the filter depends on, and the version of the compiler: equal keys, equal filters.
+std::string FilterKey(const oci::Seccomp& seccomp);
+
+// The filter of the profile: from a file in `directory` that holds the very same key, else compiled, and then kept
+// there. The directory (made when missing, 0700) must belong to this user alone; where it cannot be used there is no
+// cache, and the filter is compiled. At most 64 are kept. An empty `directory`: no cache.
+Result<confine::SeccompProgram> CompileCached(const std::string& directory, const oci::Seccomp& seccomp);
+
+// Where this user's cache is: below /run for root, below $XDG_RUNTIME_DIR for others; empty without one.
+std::string FilterCacheDirectory();
+
+}  // namespace nucleus::container

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from harness import RUNTIME, TIMEOUT, Result
+from harness import RUNTIME, TIMEOUT, Result, wait_until
 
 RUNTIME_PATH = os.path.realpath(shutil.which(RUNTIME) or RUNTIME)
 
@@ -67,8 +67,14 @@ def cgroups_below(name):
 
 
 def remove_cgroups(name):
-    """Removes the empty cgroups called `name` at the top of the host's hierarchies, and what is below."""
+    """Removes the cgroups called `name` at the top of the host's hierarchies, what is below, and who is in them."""
     for top in pathlib.Path("/sys/fs/cgroup").glob(f"*/{name}"):
+        for file in top.rglob("cgroup.procs"):
+            for pid in file.read_text().split():
+                with contextlib.suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not file.read_text(), "an empty cgroup", 5)
         for path in sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True):
             with contextlib.suppress(OSError):
                 path.rmdir()

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(the_second_time_the_file_is_used) {
   bytes.close();
   const auto program = CompileCached(cache.top, Profile("read"));
   BOOST_TEST_REQUIRE(program.has_value());
-  BOOST_TEST(program->filter.back().k >> 24 == 0x7fU);
+  BOOST_TEST((program->filter.back().k >> 24) == 0x7fU);
 }
 
 BOOST_AUTO_TEST_CASE(another_profiles_file_under_the_same_name_is_not_used) {

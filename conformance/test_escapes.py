@@ -741,9 +741,12 @@ class Cgroups(Escape):
         for name in ("bounding", "permitted", "effective"):
             self.process["capabilities"][name] = [c for c in harness.CAPABILITIES
                                                   if c not in ("CAP_SYS_RESOURCE", "CAP_SYS_ADMIN")]
-        self.sh("cd /sys/fs/cgroup; for d in . */; do mkdir $d/made 2>&1 | grep -v 'ead-only'; "
-                "(echo 1 > $d/notify_on_release) 2>&1 | grep -v 'ead-only'; done; "
-                "find . -name release_agent")
+        # v1 has a directory for each hierarchy, v2 none; a file that there is not says something else than that it is
+        # read-only, so one that both have is tried as well.
+        self.sh("cd /sys/fs/cgroup; for d in . */; do [ -d \"$d\" ] || continue; "
+                "mkdir $d/made 2>&1 | grep -v 'ead-only'; for f in notify_on_release cgroup.procs; do "
+                "[ $d = . ] || [ -e $d/$f ] || echo no $d/$f; [ ! -e $d/$f ] || (echo 1 > $d/$f) 2>&1 | grep -v 'ead-only'; "
+                "done; done; find . -name release_agent")
         result = self.safe()
         self.assertOk(result)
         self.assertEqual(result.out, "")

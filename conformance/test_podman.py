@@ -206,9 +206,10 @@ class Run(Case):
         self.assertEqual(result.out, "/etc/not-executable\n")
 
     def test_term_reaches_the_process(self):
+        # podman hands signals on from a moment after the start only: the process lets it get there.
         process = subprocess.Popen(
             [str(a) for a in podman.args("run", "--rm", "--name", self.name, *self.flags(), "box", "sh", "-c",
-                                         "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")],
+                                         "trap 'exit 9' TERM; sleep 1; echo ready; while :; do sleep 0.05; done")],
             env=podman.env, stdout=subprocess.PIPE, text=True)
         self.assertEqual(process.stdout.readline(), "ready\n")
         process.send_signal(signal.SIGTERM)

@@ -145,22 +145,24 @@ Result<> Create(const Host& host, std::vector<oci::StateCgroup>& cgroups, bool r
   return {};
 }
 
-Result<> Attach(const std::vector<oci::StateCgroup>& cgroups, pid_t pid, bool skip_v2) {
-  const std::string text = std::to_string(pid);
+Result<Doors> OpenDoors(const std::vector<oci::StateCgroup>& cgroups) {
+  Doors doors;
   for (const oci::StateCgroup& cgroup : cgroups) {
-    if (!(skip_v2 && cgroup.hierarchy.empty())) {
-      TRY(Write(cgroup.path, "cgroup.procs", text));
+    if (cgroup.hierarchy.empty()) {
+      doors.v2 = TRY(sys::Open(cgroup.path, O_RDONLY | O_DIRECTORY));
+    } else {
+      doors.v1_path.push_back(cgroup.path + "/tasks");
+      doors.v1.push_back(TRY(sys::Open(doors.v1_path.back(), O_WRONLY)));
     }
   }
-  return {};
+  return doors;
 }
 
-Result<Fd> OpenForClone(const std::vector<oci::StateCgroup>& cgroups) {
-  // On a hybrid host the v1 hierarchies have to be written anyway; v2 goes with them.
-  if (cgroups.size() != 1 || !cgroups[0].hierarchy.empty()) {
-    return Fd{};
+Result<> Enter(const Doors& doors) {
+  for (std::size_t i = 0; i < doors.v1.size(); ++i) {
+    TRY(WriteAll(doors.v1[i].get(), "0", doors.v1_path[i]));
   }
-  return sys::Open(cgroups[0].path, O_RDONLY | O_DIRECTORY);
+  return {};
 }
 
 Result<> Remove(const std::vector<oci::StateCgroup>& cgroups) {

@@ -161,13 +161,6 @@ class Creation {
     return {};
   }
 
-  // On cgroup v2 the process is born in its cgroup. Elsewhere it is moved there, and the cgroups are made while it
-  // builds its root: it waits for them before it mounts any, and before anything of the bundle runs. An ordinary user's
-  // must be known before: not all of them can be had.
-  [[nodiscard]] bool CgroupsComeFirst() const {
-    return host_.rootless() || (plan_.cgroups.size() == 1 && plan_.cgroups[0].hierarchy.empty());
-  }
-
   // On disk before they are there: a crash of this command must not leave what `delete` does not know.
   Result<> AnnounceCgroups() {
     oci::State announced = state_;
@@ -213,10 +206,12 @@ class Creation {
       program_ = TRY(confine::SharedProgram::Create());
     }
     std::vector<Fd> idmapped = TRY(OpenIdmappedSources(plan_));
-    const Fd cgroup = TRY(cgroup::OpenForClone(state_.cgroups));
+    const cgroup::Doors doors = TRY(cgroup::OpenDoors(state_.cgroups));
     FAULT_POINT("create.clone");
-    into_cgroup_ = cgroup.valid();
-    spawned_ = TRY(Spawn(plan_.namespaces, std::move(joins), cgroup.get(), [&](std::vector<Fd> left) {
+    spawned_ = TRY(Spawn(plan_.namespaces, std::move(joins), doors.v2.get(), [&](std::vector<Fd> left) {
+      if (const Result<> entered = cgroup::Enter(doors); !entered) {
+        FailChild(child_channel.get(), entered.error());
+      }
       ChildInput input{.plan = &plan_,
                        .cgroup_host = &host_.cgroups,
                        .joins = std::move(left),
@@ -250,11 +245,7 @@ class Creation {
       TRY(SetOomScore());
       TRY(Send(channel_.get(), Tag::kGo));
     }
-    if (!CgroupsComeFirst()) {
-      TRY(MakeCgroups());
-    }
     FAULT_POINT("create.cgroup-attach");
-    TRY(cgroup::Attach(state_.cgroups, spawned_.pid, into_cgroup_));
     if (plan_.intel_rdt) {
       TRY(resctrl::Attach(state_.resctrl, spawned_.pid));
     }
@@ -342,15 +333,13 @@ class Creation {
     state_.cgroups = plan_.cgroups;
     // Removed once the process is gone, whenever they are made.
     rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
-    if (CgroupsComeFirst()) {
-      TRY(AnnounceCgroups());
-      TRY(MakeCgroups());
-    }
+    TRY(AnnounceCgroups());
+    TRY(MakeCgroups());
     TRY(MakeResctrlGroup());
     hooks_ran_ = !plan_.hooks.create_container.empty();
     TRY(Clone());
     // From here a crash of this command leaves a process: the state that names it is on disk before it does anything.
-    TRY(CgroupsComeFirst() ? directory_->WriteState(state_) : AnnounceCgroups());
+    TRY(directory_->WriteState(state_));
     TRY(ServeChild());
     state_.phase = oci::Phase::kCreated;
     FAULT_POINT("create.save-state");
@@ -374,7 +363,6 @@ class Creation {
   Fd start_listener_;
   Fd channel_;
   std::unique_ptr<confine::SharedProgram> program_;
-  bool into_cgroup_ = false;
   bool hooks_ran_ = false;
   Spawned spawned_;
   Fd console_;

@@ -169,7 +169,6 @@ Result<> Join(Joiner& joiner) {
     keep.push_back(join.get());
   }
   TRY(sys::CloseFrom(3 + joiner.preserve_fds, std::move(keep)));
-  // Nothing before the process is in the container's cgroup: what it uses counts there.
   const Message go = TRY(Receive(joiner.channel));
   if (go.tag != Tag::kGo) {
     return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
@@ -218,6 +217,14 @@ Result<> Join(Joiner& joiner) {
                             .listener_socket = agent.get(),
                             .listener_state = agent_message},
                            [&joiner] { return Send(joiner.channel, Tag::kReady); });
+}
+
+// First of all: nothing before the process is in the container's cgroup, and what it uses counts there.
+Result<> EnterCgroups(const cgroup::Doors& doors, const oci::ExecCpuAffinity& affinity) {
+  TRY_IN("process.execCPUAffinity.initial", confine::SetCpuAffinity(0, affinity.initial));
+  TRY(cgroup::Enter(doors));
+  TRY_IN("process.execCPUAffinity.final", confine::SetCpuAffinity(0, affinity.final_));
+  return {};
 }
 
 // Until execve has closed the child's end, or the error came.
@@ -304,11 +311,10 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   Fd ours;
   Fd theirs;
   TRY(sys::SocketPair(ours, theirs));
-  // On a v2 host the process is born in its cgroup.
-  const Fd cgroup = TRY(cgroup::OpenForClone(cgroups));
+  const cgroup::Doors doors = TRY(cgroup::OpenDoors(cgroups));
   Spawned spawned;
   Rollback rollback;  // after what its step needs: it runs first at the end
-  spawned = TRY(Spawn(namespaces, std::move(joins), cgroup.get(), [&](std::vector<Fd> left) {
+  spawned = TRY(Spawn(namespaces, std::move(joins), doors.v2.get(), [&](std::vector<Fd> left) {
     Joiner joiner{.namespaces = &namespaces,
                   .joins = std::move(left),
                   .root = root.get(),
@@ -318,7 +324,10 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
                   .program = confinement.has_seccomp ? &program : nullptr,
                   .preserve_fds = options.io.preserve_fds,
                   .state = &opened.state};
-    const Result<> result = Join(joiner);
+    Result<> result = EnterCgroups(doors, process.exec_cpu_affinity.value_or(oci::ExecCpuAffinity{}));
+    if (result) {
+      result = Join(joiner);
+    }
     FailChild(theirs.get(), result.error());
   }));
   rollback.Push([&spawned] {
@@ -328,13 +337,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   });
   theirs.Reset();
   FAULT_POINT("exec.attach");
-  const oci::ExecCpuAffinity affinity = process.exec_cpu_affinity.value_or(oci::ExecCpuAffinity{});
-  TRY_IN("process.execCPUAffinity.initial", confine::SetCpuAffinity(spawned.pid, affinity.initial));
-  TRY(cgroup::Attach(cgroups, spawned.pid, cgroup.valid()));
   if (!opened.state.resctrl.directory.empty()) {
     TRY(resctrl::Attach(opened.state.resctrl, spawned.pid));
   }
-  TRY_IN("process.execCPUAffinity.final", confine::SetCpuAffinity(spawned.pid, affinity.final_));
   if (process.oom_score_adj) {
     const std::string path = "/proc/" + std::to_string(spawned.pid) + "/oom_score_adj";
     const Fd file = TRY(sys::Open(path, O_WRONLY));

@@ -16,18 +16,20 @@ if [[ ! -x $build/shim/nucleus || ! -x $build/bench/floor ]]; then
 fi
 tools=$build/bench
 work=$(mktemp -d /tmp/nucleus-bench.XXXXXX)
+# The runtimes' state lies on a tmpfs, as /run is on every host with an init system.
+states=$(mktemp -d /dev/shm/nucleus-bench.XXXXXX)
 declare -A path=([nucleus]=${NUCLEUS:-$build/shim/nucleus} [runc]=${RUNC:-runc} [crun]=${CRUN:-crun})
 contestants=()
 running=()
 
 finish() {
   for name in "${running[@]}"; do
-    "${path[$name]}" --root "$work/state/$name" delete --force "bench-$$-exec-$name" >/dev/null 2>&1 || true
+    "${path[$name]}" --root "$states/$name" delete --force "bench-$$-exec-$name" >/dev/null 2>&1 || true
   done
   for name in "${contestants[@]}"; do
-    "${path[$name]}" --root "$work/state/$name" delete --force "bench-$$-$name" >/dev/null 2>&1 || true
+    "${path[$name]}" --root "$states/$name" delete --force "bench-$$-$name" >/dev/null 2>&1 || true
   done
-  rm -rf "$work"
+  rm -rf "$work" "$states"
 }
 trap finish EXIT
 
@@ -53,12 +55,12 @@ make_bundle stay
 make_bundle three
 
 runtime() {  # NAME ARGUMENT...
-  echo "${path[$1]} --root $work/state/$1 ${*:2}"
+  echo "${path[$1]} --root $states/$1 ${*:2}"
 }
 
 # Who takes part: whoever can run the bundle. The others are named with what they said.
 for name in nucleus runc crun; do
-  mkdir -p "$work/state/$name"
+  mkdir -p "$states/$name"
   if ! command -v "${path[$name]}" >/dev/null; then
     echo "$name: missing (${path[$name]})" >>"$work/absent"
   elif ! $(runtime "$name" run --bundle "$work/plain" "bench-$$-$name") >"$work/said" 2>&1; then

@@ -58,8 +58,8 @@ Result<> EnterTimeNamespace(const std::map<std::string, oci::TimeOffset>& offset
 // Waits for the runtime to have put this process into its cgroups; learns the pid that it has on the host.
 class Gate : public rootfs::CgroupGate {
  public:
-  Gate(int channel, bool make_namespace, oci::State& state)
-      : channel_(channel), make_namespace_(make_namespace), state_(state) {
+  Gate(int channel, bool enter, bool make_namespace, oci::State& state)
+      : channel_(channel), enter_(enter), make_namespace_(make_namespace), state_(state) {
   }
 
   Result<> Pass() override {
@@ -72,6 +72,9 @@ class Gate : public rootfs::CgroupGate {
       return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
     }
     std::from_chars(reply.text.data(), reply.text.data() + reply.text.size(), state_.pid);
+    if (enter_) {
+      TRY(EnterV1());
+    }
     if (make_namespace_) {
       FAULT_POINT("child.cgroup-namespace");
       // Only now: its root is the cgroup that the process is in.
@@ -82,7 +85,16 @@ class Gate : public rootfs::CgroupGate {
   }
 
  private:
+  // By the host's paths, which this process still sees.
+  [[nodiscard]] Result<> EnterV1() const {
+    std::vector<oci::StateCgroup> v1 = state_.cgroups;
+    std::erase_if(v1, [](const oci::StateCgroup& cgroup) { return cgroup.hierarchy.empty(); });
+    const cgroup::Doors doors = TRY(cgroup::OpenDoors(v1));
+    return cgroup::Enter(doors);
+  }
+
   int channel_;
+  bool enter_;
   bool make_namespace_;
   oci::State& state_;
   bool passed_ = false;
@@ -262,7 +274,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   if (plan.process && !plan.confinement.seccomp_listener_path.empty()) {
     agent = TRY_IN("linux.seccomp.listenerPath", sys::ConnectUnix(plan.confinement.seccomp_listener_path, SOCK_STREAM));
   }
-  Gate gate{input.channel, plan.namespaces.Creates(CLONE_NEWCGROUP), input.state};
+  Gate gate{input.channel, input.enter_v1_cgroups, plan.namespaces.Creates(CLONE_NEWCGROUP), input.state};
   std::optional<rootfs::Console> console =
       TRY(plan.namespaces.Has(CLONE_NEWNS) ? BuildRoot(input, gate) : ChangeRoot(input, gate));
 

@@ -23,7 +23,8 @@ struct ChildInput {
   int start_listener = -1;
   const confine::SharedProgram* program = nullptr;
   int preserve_fds = 0;
-  oci::State state;  // for hooks and the seccomp agent; the pid comes from the runtime
+  bool enter_v1_cgroups = false;  // they are there once the runtime says so; else the process is in its cgroups already
+  oci::State state;               // for hooks and the seccomp agent; the pid comes from the runtime
 };
 
 // Never returns: becomes the workload, or reports an error and exits with status 1.

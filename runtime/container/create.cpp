@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstdlib>
@@ -161,13 +162,38 @@ class Creation {
     return {};
   }
 
+  // The cgroups of v1 are made while the init builds its root, and it moves itself there before it mounts any and
+  // before anything of the bundle runs. That takes the host's paths and rights: not where it joins a mount namespace or
+  // is in a user namespace. v2's is made first in any case: the init is born in it.
+  [[nodiscard]] bool CgroupsComeFirst() const {
+    const bool v1 = std::ranges::any_of(plan_.cgroups, [](const auto& cgroup) { return !cgroup.hierarchy.empty(); });
+    return !v1 || host_.rootless() || plan_.namespaces.Has(CLONE_NEWUSER) || !plan_.namespaces.Creates(CLONE_NEWNS);
+  }
+
   // On disk before they are there: a crash of this command must not leave what `delete` does not know.
   Result<> AnnounceCgroups() {
-    oci::State announced = state_;
-    for (oci::StateCgroup& cgroup : announced.cgroups) {
+    announced_ = state_.cgroups;
+    for (oci::StateCgroup& cgroup : announced_) {
       cgroup.created = ::access(cgroup.path.c_str(), F_OK) != 0;
     }
+    return WriteAnnounced();
+  }
+
+  Result<> WriteAnnounced() {
+    oci::State announced = state_;
+    announced.cgroups = announced_;
     return directory_->WriteState(announced);
+  }
+
+  Result<> MakeUnifiedCgroup() {
+    for (oci::StateCgroup& cgroup : state_.cgroups) {
+      if (cgroup.hierarchy.empty()) {
+        std::vector<oci::StateCgroup> alone = {cgroup};
+        TRY(cgroup::Create(host_.cgroups, alone, true));
+        cgroup = alone[0];
+      }
+    }
+    return {};
   }
 
   Result<> MakeCgroups() {
@@ -206,7 +232,11 @@ class Creation {
       program_ = TRY(confine::SharedProgram::Create());
     }
     std::vector<Fd> idmapped = TRY(OpenIdmappedSources(plan_));
-    const cgroup::Doors doors = TRY(cgroup::OpenDoors(state_.cgroups));
+    std::vector<oci::StateCgroup> enter = state_.cgroups;
+    if (!CgroupsComeFirst()) {
+      std::erase_if(enter, [](const oci::StateCgroup& cgroup) { return !cgroup.hierarchy.empty(); });
+    }
+    const cgroup::Doors doors = TRY(cgroup::OpenDoors(enter));
     FAULT_POINT("create.clone");
     spawned_ = TRY(Spawn(plan_.namespaces, std::move(joins), doors.v2.get(), [&](std::vector<Fd> left) {
       if (const Result<> entered = cgroup::Enter(doors); !entered) {
@@ -220,6 +250,7 @@ class Creation {
                        .start_listener = start_listener_.get(),
                        .program = program_.get(),
                        .preserve_fds = options_.io.preserve_fds,
+                       .enter_v1_cgroups = !CgroupsComeFirst(),
                        .state = state_};
       RunChild(input);
     }));
@@ -244,6 +275,9 @@ class Creation {
       TRY(WriteIdMappings(spawned_.pid, plan_));
       TRY(SetOomScore());
       TRY(Send(channel_.get(), Tag::kGo));
+    }
+    if (!CgroupsComeFirst()) {
+      TRY(MakeCgroups());
     }
     FAULT_POINT("create.cgroup-attach");
     if (plan_.intel_rdt) {
@@ -334,12 +368,12 @@ class Creation {
     // Removed once the process is gone, whenever they are made.
     rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
     TRY(AnnounceCgroups());
-    TRY(MakeCgroups());
+    TRY(CgroupsComeFirst() ? MakeCgroups() : MakeUnifiedCgroup());
     TRY(MakeResctrlGroup());
     hooks_ran_ = !plan_.hooks.create_container.empty();
     TRY(Clone());
     // From here a crash of this command leaves a process: the state that names it is on disk before it does anything.
-    TRY(directory_->WriteState(state_));
+    TRY(CgroupsComeFirst() ? directory_->WriteState(state_) : WriteAnnounced());
     TRY(ServeChild());
     state_.phase = oci::Phase::kCreated;
     FAULT_POINT("create.save-state");
@@ -360,6 +394,7 @@ class Creation {
   plan::Plan plan_;
   std::optional<StateDir> directory_;
   oci::State state_;
+  std::vector<oci::StateCgroup> announced_;
   Fd start_listener_;
   Fd channel_;
   std::unique_ptr<confine::SharedProgram> program_;

@@ -165,6 +165,13 @@ def parse_mounts(text):
     return {mount.point: mount for mount in map(Mount, text.splitlines())}
 
 
+def host_mounts(own):
+    """The host's mountinfo, less what other tests, which run side by side, have mounted for themselves."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        return [line for line in file
+                if str(own) in line or not any(name in line.split()[4] for name in ("nucleus-", "/nt-", "/netns"))]
+
+
 def mounts_below(path):
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return [line for line in file if line.split()[4].startswith(str(path))]

@@ -443,9 +443,9 @@ class RootPropagation(Mounts):
     def root_mount(self, kind):
         if kind is not None:
             self.linux["rootfsPropagation"] = kind
-        before = pathlib.Path("/proc/self/mountinfo").read_text()
+        before = harness.host_mounts(self.directory)
         root = self.mounts()["/"]
-        self.assertEqual(pathlib.Path("/proc/self/mountinfo").read_text(), before, "the host's mounts have changed")
+        self.assertEqual(harness.host_mounts(self.directory), before, "the host's mounts have changed")
         return root
 
     def test_shared(self):

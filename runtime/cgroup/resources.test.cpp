@@ -236,6 +236,13 @@ BOOST_AUTO_TEST_CASE(the_rest) {
   BOOST_TEST(more["io.weight"] == "default 10000");
   BOOST_TEST(more["io.max"] == "8:1 wiops=max");
   BOOST_TEST(more.warnings.at(0) == "linux.resources.network has no effect on cgroup v2");
+  for (const char* leaf : {R"({"blockIO": {"leafWeight": 10}})",
+                           R"({"blockIO": {"weightDevice": [{"major": 8, "minor": 1, "leafWeight": 10}]}})"}) {
+    V2 told;
+    BOOST_TEST(told.Apply(leaf) == "accepted");
+    BOOST_TEST_REQUIRE(told.warnings.size() == 1U);
+    BOOST_TEST(told.warnings[0] == "linux.resources.blockIO.leafWeight has no effect on cgroup v2");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(an_absent_controller_is_an_error) {

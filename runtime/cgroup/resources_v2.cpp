@@ -1,6 +1,8 @@
 // linux.resources on cgroup v2; v1 values are converted.
 // Source: Documentation/admin-guide/cgroup-v2.rst.
 
+#include <algorithm>
+
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/files.h"
 #include "runtime/cgroup/resources.h"
@@ -97,6 +99,10 @@ class V2 {
 
   Result<> BlockIo(const oci::BlockIoResources& io) {
     const bool bfq = Exists(directory_, "io.bfq.weight");
+    if (io.leaf_weight ||
+        std::ranges::any_of(io.weight_device, [](const auto& device) { return device.leaf_weight.has_value(); })) {
+      warnings_.emplace_back("linux.resources.blockIO.leafWeight has no effect on cgroup v2");
+    }
     if (io.weight && *io.weight != 0) {
       // BFQ's scale is the specification's (10 to 1000); io.weight's is 1 to 10000.
       const unsigned weight = *io.weight;

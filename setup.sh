@@ -5,13 +5,16 @@
 set -euo pipefail
 
 declare -A packages=(
-  # To compile nucleus and to run quickstart.sh. The libraries are linked statically, but for libc.
-  [build]="g++ cmake ninja-build pkg-config git libyajl-dev libseccomp-dev libcap-dev libcli11-dev busybox-static"
+  # To compile nucleus and to run quickstart.sh. All libraries are linked statically, but for libsystemd, which the helper
+  # of the systemd cgroup driver has.
+  [build]="g++ cmake ninja-build pkg-config git libyajl-dev libseccomp-dev libcap-dev libssl-dev libtomlplusplus-dev
+           libsystemd-dev libcli11-dev libmnl-dev libnftnl-dev libldns-dev busybox-static"
   # To run test.sh: unit tests, the second compiler and its checks, and the callers that drive a runtime.
   [test]="libboost-test-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev ccache dpkg-dev
-          file podman conmon containerd runc uidmap strace jq iproute2 procps python3 util-linux"
+          file nginx-light podman conmon containerd runc uidmap passwd strace jq iproute2 procps python3 python3-jsonschema util-linux
+          git nodejs make nftables passt slirp4netns dnsmasq-base unbound tinyproxy"
   # To compare with another runtime.
-  [bench]="hyperfine runc busybox-static python3"
+  [bench]="hyperfine runc busybox-static python3 iperf3 iproute2"
   # To run the black-box tests in a machine with cgroup v2 alone (conformance/vm/run.sh).
   [vm]="qemu-system-x86 debootstrap e2fsprogs"
 )

@@ -3,7 +3,19 @@
 #include <cctype>
 #include <cstring>
 
+#include "base/one_line.h"
+
 namespace nucleus {
+namespace {}  // namespace
+
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      c = '?';
+    }
+  }
+  return text;
+}
 
 std::string ErrnoText(int err) {
   const char* description = strerrordesc_np(err);
@@ -31,15 +43,15 @@ Error SysError(std::string_view operation, std::string_view path, int err) {
   }
   message += ": ";
   message += ErrnoText(err);
-  return Error{.message = std::move(message), .code = err};
+  return Error{.message = OneLine(std::move(message)), .code = err};
 }
 
 Error Failure(std::string message, int code) {
-  return Error{.message = std::move(message), .code = code};
+  return Error{.message = OneLine(std::move(message)), .code = code};
 }
 
 Error Context(std::string_view where, Error error) {
-  error.message.insert(0, std::string{where} + ": ");
+  error.message.insert(0, OneLine(std::string{where}) + ": ");
   return error;
 }
 

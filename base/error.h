@@ -14,7 +14,7 @@
 namespace nucleus {
 
 struct Error {
-  // The whole line, errno's words included; no trailing newline.
+  // The whole line, errno's words included; no trailing newline. The functions below put '?' for control characters.
   std::string message;
   // The errno behind it, or 0 where none is.
   int code = 0;

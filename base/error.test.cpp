@@ -53,6 +53,12 @@ BOOST_AUTO_TEST_CASE(system_errors) {
   BOOST_TEST(SysError("write", "f").code == ENOSPC);
 }
 
+BOOST_AUTO_TEST_CASE(one_line_whatever_is_quoted) {
+  BOOST_TEST(Failure("a\nb\x1b[31m\x7f").message == "a?b?[31m?");
+  BOOST_TEST(SysError("open", "/a\nb", ENOENT).message == "open /a?b: no such file or directory");
+  BOOST_TEST(Context("k\rl", Failure("m")).message == "k?l: m");
+}
+
 BOOST_AUTO_TEST_CASE(context_keeps_the_code) {
   const Error error = Context("a", Context("b", Failure("c", EIO)));
   BOOST_TEST(error.message == "a: b: c");

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 
 namespace nucleus {
 
@@ -15,46 +15,56 @@ void Fd::Reset(int fd) {
   fd_ = fd;
 }
 
-Result<std::string> ReadAll(int fd, std::size_t limit, std::string_view name) {
-  constexpr std::size_t kChunk = 16384;
-  std::string bytes;
-  struct stat status{};
-  std::size_t room = kChunk;
-  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
-    if (static_cast<std::size_t>(status.st_size) > limit) {
-      return std::unexpected(SysError("read", name, EFBIG));
-    }
-    room = static_cast<std::size_t>(status.st_size) + 1;
+namespace {
+
+Result<std::string> ReadChecked(int fd, const struct stat& status, std::size_t limit, std::string_view name) {
+  if (S_ISREG(status.st_mode) && status.st_size > 0 && static_cast<std::size_t>(status.st_size) > limit) {
+    return std::unexpected(SysError("read", name, EFBIG));
   }
+  // By way of the stack: a string that is made larger first is written twice, and its pages are new each time.
+  constexpr std::size_t kChunk = 16384;
+  std::array<char, kChunk> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
+  std::string bytes;
   for (;;) {
-    const std::size_t old = bytes.size();
-    bytes.resize(old + room);
-    const ssize_t count = ::read(fd, bytes.data() + old, room);
+    const ssize_t count = ::read(fd, chunk.data(), chunk.size());
     if (count < 0) {
-      bytes.resize(old);
       if (errno == EINTR) {
         continue;
       }
       return std::unexpected(SysError("read", name));
     }
-    bytes.resize(old + static_cast<std::size_t>(count));
     if (count == 0) {
       return bytes;
     }
+    bytes.append(chunk.data(), static_cast<std::size_t>(count));
     if (bytes.size() > limit) {
       return std::unexpected(SysError("read", name, EFBIG));
     }
-    room = std::max(room - static_cast<std::size_t>(count), limit < kChunk ? limit + 1 : kChunk);
   }
+}
+
+}  // namespace
+
+Result<std::string> ReadAll(int fd, std::size_t limit, std::string_view name) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) {
+    status = {};
+  }
+  return ReadChecked(fd, status, limit, name);
 }
 
 Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
   // A FIFO is read where somebody writes to it (a shell's <(...)); opening one never waits for a writer.
   const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
-  if (!fd || ::fcntl(fd.get(), F_SETFL, 0) != 0) {
+  struct stat status{};
+  if (!fd || ::fstat(fd.get(), &status) != 0) {
     return std::unexpected(SysError("open", path));
   }
-  return ReadAll(fd.get(), limit, path);
+  // A regular file never blocks: of the kernel's own there are many to read.
+  if (!S_ISREG(status.st_mode) && ::fcntl(fd.get(), F_SETFL, 0) != 0) {
+    return std::unexpected(SysError("open", path));
+  }
+  return ReadChecked(fd.get(), status, limit, path);
 }
 
 Result<> WriteAll(int fd, std::string_view bytes, std::string_view name) {

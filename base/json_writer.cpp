@@ -2,58 +2,9 @@
 
 #include <yajl/yajl_gen.h>
 
+#include "base/utf8.h"
+
 namespace nucleus {
-namespace {
-
-// Length of the well-formed UTF-8 sequence that `text` begins with, 0 for none (RFC 3629: no overlong forms, no
-// surrogates, nothing above U+10FFFF).
-std::size_t SequenceLength(std::string_view text) {
-  const auto byte = [&text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const auto tail = [&byte](std::size_t from, std::size_t to) {
-    for (std::size_t i = from; i < to; ++i) {
-      if ((byte(i) & 0xC0U) != 0x80U) {
-        return false;
-      }
-    }
-    return true;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xC2 && first <= 0xDF) {
-    return tail(1, 2) ? 2 : 0;
-  }
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) > 0x9F;
-    return tail(1, 3) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool overlong = first == 0xF0 && byte(1) < 0x90;
-    const bool beyond = first == 0xF4 && byte(1) > 0x8F;
-    return tail(1, 4) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
-std::string ValidUtf8(std::string_view text) {
-  std::string valid;
-  valid.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t length = SequenceLength(text);
-    if (length == 0) {
-      valid += "\xEF\xBF\xBD";
-      text.remove_prefix(1);
-    } else {
-      valid += text.substr(0, length);
-      text.remove_prefix(length);
-    }
-  }
-  return valid;
-}
-
-}  // namespace
 
 struct JsonWriter::Impl {
   yajl_gen gen = yajl_gen_alloc(nullptr);

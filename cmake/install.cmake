@@ -32,6 +32,8 @@ if(builtin_policies)
   install(DIRECTORY policies/builtin DESTINATION ${CMAKE_INSTALL_DATADIR}/nucleus/policies)
 endif()
 
+install(DIRECTORY policies/examples policies/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/nucleus/policies)
+
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME nucleus)
 set(CPACK_PACKAGE_VENDOR "the nucleus authors")
@@ -47,6 +49,8 @@ set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 if(NOT NUCLEUS_STATIC)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 endif()
+# For the helpers: nothing else needs a package.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libsystemd0, libmnl0")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "uidmap")
 # Directories and files as Debian's policy has them, whatever the umask of who packs.
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS

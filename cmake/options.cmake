@@ -7,16 +7,28 @@ target_compile_options(nucleus_options INTERFACE -Wall -Wextra -Werror -Wshadow 
 target_link_options(nucleus_options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(nucleus_options INTERFACE _FORTIFY_SOURCE=2)
+  # Nothing of ours throws, and what the standard library throws is caught nowhere: no tables and no code for it. CLI11
+  # does, within shim/cli/command_line.cpp, and a std::thread that cannot be had, in runtime/attest/walk.cpp: these two
+  # have the tables.
   target_compile_options(nucleus_options INTERFACE -ffunction-sections -fdata-sections
+                         $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>
+                         -fno-asynchronous-unwind-tables -fno-unwind-tables
                          # A false alarm of g++ 12 about `"literal" + std::string` (GCC bug 105651).
                          $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
-  target_link_options(nucleus_options INTERFACE -Wl,--gc-sections)
+  target_link_options(nucleus_options INTERFACE -Wl,--gc-sections -Wl,-z,pack-relative-relocs)
   # One static, position-independent executable: without a dynamic loader it starts in half the time, and it starts twice
-  # for each command that enters a container (runtime/sys/self.h). -O2: -O3 is a quarter larger and no faster here.
+  # for each command that enters a container (runtime/sys/self.h). -Os: 400 kB less than -O2, of which most is library
+  # code that runs once, and as fast.
   set(NUCLEUS_STATIC ON)
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
-  string(REPLACE -O3 -O2 CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+  string(REPLACE -O3 -Os CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+  # With -Os g++ copies strings by `rep movsb`, whose start costs more than the call.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    target_compile_options(nucleus_options INTERFACE -mstringop-strategy=libcall)
+    target_link_options(nucleus_options INTERFACE -mstringop-strategy=libcall)
+    set(NUCLEUS_NO_CALLS -mstringop-strategy=rep_8byte)  # for what runs without the C library
+  endif()
 endif()
 if(NUCLEUS_FAULTS)
   target_compile_definitions(nucleus_options INTERFACE NUCLEUS_FAULTS=1)

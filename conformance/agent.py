@@ -51,7 +51,8 @@ class Agent:
                     if not data:
                         break
                     text += data
-            self.states.append(json.loads(text))
+            if text:  # a container that was deleted before it had a filter connects and says nothing
+                self.states.append(json.loads(text))
 
     def serve(self, listener):
         while True:

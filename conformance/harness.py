@@ -6,6 +6,7 @@ bundle and a busybox root filesystem of its own, and fails if it leaves a proces
 
 import contextlib
 import copy
+import errno
 import itertools
 import json
 import os
@@ -18,6 +19,8 @@ import sys
 import tempfile
 import time
 import unittest
+
+import stream
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 RUNTIME = os.environ.get("RUNTIME", str(PROJECT / "build/dev/shim/nucleus"))
@@ -40,7 +43,7 @@ DEFAULT_CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 
 # The container of `runc spec`, without a terminal and with a network namespace of its own.
 BASE_CONFIG = {
-    "ociVersion": "1.2.0",
+    "ociVersion": "1.2.0" if IS_NUCLEUS else "1.0.2",  # old releases know no other
     "process": {
         "terminal": False,
         "user": {"uid": 0, "gid": 0},
@@ -70,6 +73,20 @@ BASE_CONFIG = {
         "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },
 }
+
+
+def rule(level, section, text):
+    """Marks a test with a rule of the specification that it checks: `@rule("MUST", "config-linux.md#namespaces", "...")`.
+
+    `text` is the rule in our own words. Tests with the same three share a row in the tables of report.py.
+    """
+    assert level in ("MUST", "SHOULD", "MAY"), level
+
+    def mark(function):
+        function.rules = [(level, section, text), *getattr(function, "rules", [])]
+        return function
+
+    return mark
 
 
 class Result:
@@ -196,6 +213,44 @@ def wait_until(condition, what, timeout=20):
         if time.monotonic() > end:
             raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(0.01)
+
+
+class NetworkNamespace:
+    """A network namespace of the test's own, at `path`; it goes when the test ends."""
+
+    def __init__(self, case):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="nucleus-net.")) / "net"
+        self.path.touch()
+        subprocess.run(["unshare", f"--net={self.path}", "true"], check=True)
+        case.addCleanup(self._remove)
+
+    @classmethod
+    def of(cls, pid):
+        """The one that a process is in."""
+        namespace = cls.__new__(cls)
+        namespace.path = pathlib.Path(f"/proc/{pid}/ns/net")
+        return namespace
+
+    def _remove(self):
+        subprocess.run(["umount", "-l", self.path], check=True)
+        shutil.rmtree(self.path.parent)
+
+    def enter(self):
+        """What a command line begins with to run there."""
+        return ["nsenter", f"--net={self.path}"]
+
+    def run(self, *args):
+        result = command(self.enter() + list(args))
+        if result.status != 0:
+            raise AssertionError(result)
+        return result.out
+
+    def ip(self, *args):
+        return self.run("ip", *args)
+
+    def links(self):
+        """Name → what `ip` tells of it, addresses too."""
+        return {link["ifname"]: link for link in json.loads(self.ip("-json", "-details", "address", "show"))}
 
 
 class Case(unittest.TestCase):
@@ -338,11 +393,14 @@ class Case(unittest.TestCase):
             self.fail(f"expected success of {result}")
 
     def assertFails(self, result, *words, status=1):
-        """Exit status, and a message of one line on stderr that has each of `words`."""
+        """Exit status, and a message of one line on stderr that has each of `words`. Another runtime has words of its own."""
+        if not IS_NUCLEUS:
+            self.assertNotEqual(result.status, 0, result)
+            return
         self.assertEqual(result.status, status, result)
         for word in words:
             self.assertIn(word, result.err, result)
-        if IS_NUCLEUS and status in (1, 255):
+        if status in (1, 255):
             lines = [line for line in result.err.splitlines() if "warning" not in line.lower()]
             self.assertEqual(len(lines), 1, result)
 
@@ -360,6 +418,9 @@ class Case(unittest.TestCase):
 
     def _processes(self):
         """Processes whose root or executable lies in this test's directory, or that name one of its ids."""
+        return [f"{pid} {links}" for pid, links in self._pids() if is_alive(pid)]
+
+    def _pids(self):
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             if int(pid) == os.getpid():
@@ -368,8 +429,8 @@ class Case(unittest.TestCase):
                 links = [os.readlink(f"/proc/{pid}/{name}") for name in ("root", "exe")]
                 cgroups = pathlib.Path(f"/proc/{pid}/cgroup").read_text(errors="replace")
                 here = any(link.startswith(str(self.directory)) for link in links)
-                if (here or any(f"/{id}" in line for id in self.ids for line in cgroups.splitlines())) and is_alive(pid):
-                    found.append(f"{pid} {links}")
+                if here or any(f"/{id}" in line for id in self.ids for line in cgroups.splitlines()):
+                    found.append((int(pid), links))
         return found
 
     # ---- the end
@@ -382,23 +443,50 @@ class Case(unittest.TestCase):
         try:
             self.assertNothingLeft()
         finally:
-            for id in self.ids:
-                for path in cgroup_directories(id):
-                    with contextlib.suppress(OSError):
-                        for pid in pathlib.Path(path, "cgroup.procs").read_text().split():
-                            os.kill(int(pid), signal.SIGKILL)
-            for line in mounts_below(self.directory):
-                subprocess.run(["umount", "-l", line.split()[4]], check=False)
+            self._clean()
+
+    def _clean(self):
+        """Takes away what a runtime has left, so that the next test starts as this one did."""
+        for id in self.ids:
+            for path in map(pathlib.Path, cgroup_directories(id)):
+                for name, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+                    if (path / name).exists():
+                        (path / name).write_text(word)
+        for pid, _ in self._pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for line in reversed(mounts_below(self.directory)):
+            subprocess.run(["umount", "-l", line.split()[4]], check=False)
+        for id in self.ids:
+            for path in cgroup_directories(id):
+                for directory, _, _ in os.walk(path, topdown=False):
+                    with contextlib.suppress(AssertionError, FileNotFoundError):
+                        wait_until(lambda: self._remove_cgroup(directory), "cgroup without processes", 2)  # pylint: disable=cell-var-from-loop
+
+    @staticmethod
+    def _remove_cgroup(directory):
+        try:
+            os.rmdir(directory)
+            return True
+        except OSError as error:
+            return error.errno == errno.ENOENT
 
     def _remove_directory(self):
         if not mounts_below(self.directory):
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class _Result(stream.Recorder, unittest.TextTestResult):
+    pass
+
+
 class _Runner(unittest.TextTestRunner):
-    """Says every skip on stdout as `SKIP test: reason`, for whoever counts what did not run."""
+    """Says every skip on stdout as `SKIP test: reason`, for whoever counts what did not run, and adds each result to the file
+    of NUCLEUS_RESULTS as stream.py does."""
 
     def run(self, test):
+        module = pathlib.Path(sys.argv[0]).stem.removeprefix("test_")
+        self.resultclass = lambda *arguments: _Result(*arguments).record(module, stream.tests_of(test), stream.writer([]))
         result = super().run(test)
         for skipped, reason in result.skipped:
             # A Case's `id` is its container's; a subtest and a whole class have their own.

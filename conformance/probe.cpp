@@ -15,7 +15,11 @@
 //   probe swap PATH OTHER                exchanges the two for ever, as fast as it can
 //   probe memory BYTES                   touch so much memory
 //   probe fork COUNT                     have so many children at once; prints how many there were
-//   probe clock                          CLOCK_MONOTONIC and CLOCK_BOOTTIME in seconds
+//   probe signals                        a line for every signal that comes, for ever: number, and the value where it
+//   has one probe clock                          CLOCK_MONOTONIC and CLOCK_BOOTTIME in seconds probe notify [--fds N]
+//   [--hold | --flood] MESSAGE...   sends each to $NOTIFY_SOCKET, with so many descriptors;
+//   --hold: then
+//                                        waits; --flood: without end, until SIGTERM
 //
 // Each prints one line of JSON and ends with 0 once it could ask; what the kernel answered is in the JSON.
 
@@ -32,9 +36,11 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -387,6 +393,23 @@ long Argument(const char* text) {
                                           : static_cast<long>(std::strtoull(text, nullptr, 0));
 }
 
+int Signalled() {
+  // Past the C library, which keeps two of them for itself.
+  const unsigned long all = ~0UL;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
+  std::printf("ready\n");
+  for (;;) {
+    std::fflush(stdout);
+    siginfo_t info{};
+    const long number = ::syscall(SYS_rt_sigtimedwait, &all, &info, nullptr, sizeof all);
+    if (number > 0 && info.si_code == SI_QUEUE) {
+      std::printf("%ld=%d\n", number, info.si_value.sival_int);
+    } else if (number > 0) {
+      std::printf("%ld\n", number);
+    }
+  }
+}
+
 int Syscall(const std::vector<const char*>& args) {
   long values[7] = {};
   for (std::size_t i = 0; i < args.size() && i < 7; ++i) {
@@ -592,6 +615,68 @@ int Fork(int count) {
   return 0;
 }
 
+// To the socket that a service has for its manager.
+bool SendNotice(int socket, const sockaddr_un& address, const char* message, int descriptors) {
+  iovec data{const_cast<char*>(message), std::strlen(message)};
+  constexpr int kMost = 16;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMost * sizeof(int))] = {};
+  msghdr header{};
+  header.msg_name = const_cast<sockaddr_un*>(&address);
+  header.msg_namelen = sizeof address;
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  if (descriptors > 0 && descriptors <= kMost) {
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(descriptors * sizeof(int));
+    cmsghdr* fds = CMSG_FIRSTHDR(&header);
+    fds->cmsg_level = SOL_SOCKET;
+    fds->cmsg_type = SCM_RIGHTS;
+    fds->cmsg_len = CMSG_LEN(descriptors * sizeof(int));
+    for (int i = 0; i < descriptors; ++i) {
+      std::memcpy(CMSG_DATA(fds) + i * sizeof socket, &socket, sizeof socket);
+    }
+  }
+  return ::sendmsg(socket, &header, MSG_NOSIGNAL) >= 0;
+}
+
+int Notify(const std::vector<const char*>& args) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) {
+    return 1;
+  }
+  std::memcpy(address.sun_path, path, std::strlen(path));
+  ::signal(SIGTERM, [](int) { ::_exit(128 + SIGTERM); });  // the first process of a pid namespace has no default for it
+  bool hold = false;
+  bool flood = false;
+  int descriptors = 0;
+  std::vector<const char*> messages;
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (std::strcmp(args[i], "--hold") == 0) {
+      hold = true;
+    } else if (std::strcmp(args[i], "--flood") == 0) {
+      flood = true;
+    } else if (std::strcmp(args[i], "--fds") == 0 && i + 1 < args.size()) {
+      descriptors = std::atoi(args[++i]);
+    } else {
+      messages.push_back(args[i]);
+    }
+  }
+  std::size_t sent = 0;
+  do {
+    for (const char* message : messages) {
+      sent += SendNotice(socket, address, message, descriptors) ? 1 : 0;
+    }
+  } while (flood);
+  while (hold) {
+    ::pause();
+  }
+  // The first must be heard; later ones may find that nobody listens any more.
+  return sent > 0 ? 0 : 1;
+}
+
 int PrintFacts(const std::vector<const char*>& args) {
   FILE* out = stdout;
   bool hold = false;
@@ -669,6 +754,12 @@ int main(int argc, char** argv) {
   }
   if (verb == "fork" && count == 1) {
     return Fork(std::atoi(args[0]));
+  }
+  if (verb == "notify" && count >= 1) {
+    return Notify(args);
+  }
+  if (verb == "signals") {
+    return Signalled();
   }
   if (verb == "clock") {
     std::printf("%s\n", Clocks().c_str());

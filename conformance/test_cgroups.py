@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import unittest
 
-from harness import IS_NUCLEUS, RUNTIME, Case, cgroup_directories, command, is_alive, main, parse_mounts, wait_until
+from harness import IS_NUCLEUS, RUNTIME, Case, cgroup_directories, command, is_alive, main, parse_mounts, rule, wait_until
 
 TOP = pathlib.Path("/sys/fs/cgroup")
 V2 = (TOP / "cgroup.controllers").exists()
@@ -64,16 +64,20 @@ class Place(Cgroups):
         lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
         return {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
 
+    @rule("MUST", "config-linux.md#cgroups-path", "an absolute path is below the mount point of the cgroups")
+    @rule("MUST", "config-linux.md#control-groups", "the process is in its cgroups before it runs, and so is one of exec")
     def test_absolute(self):
         pid = self.running()
         for hierarchy, path in self.groups(pid).items():
             self.assertEqual(path, f"/nucleus-test/{self.id}", hierarchy)
 
+    @rule("MUST", "config-linux.md#cgroups-path", "an absolute path is below the mount point of the cgroups")
     def test_deep(self):
         self.linux["cgroupsPath"] = f"/nucleus-test/deep/er/{self.id}"
         pid = self.running()
         self.assertEqual(set(self.groups(pid).values()), {f"/nucleus-test/deep/er/{self.id}"})
 
+    @rule("MUST", "config-linux.md#cgroups-path", "a relative path names the same place each time")
     def test_relative_is_the_same_each_time(self):
         self.linux["cgroupsPath"] = f"nucleus-test/{self.id}"
         first = self.groups(self.running())
@@ -82,6 +86,7 @@ class Place(Cgroups):
         self.assertOk(self.delete("--force"))
         self.assertEqual(self.groups(self.running()), first)
 
+    @rule("MUST", "config-linux.md#cgroups-path", "without one the runtime chooses")
     def test_absent(self):
         del self.linux["cgroupsPath"]
         for hierarchy, path in self.groups(self.running()).items():
@@ -97,6 +102,7 @@ class Place(Cgroups):
                 self.linux["cgroupsPath"] = path
                 self.assertRefused("cgroupsPath")
 
+    @rule("MUST", "config-linux.md#control-groups", "the process is in its cgroups before it runs, and so is one of exec")
     def test_exec_is_in_them(self):
         pid = self.running()
         inside = self.exec("cat", "/proc/self/cgroup")
@@ -118,16 +124,19 @@ class Place(Cgroups):
 
 
 class Removal(Cgroups):
+    @rule("MUST", "runtime.md#delete", "what create made is removed, and the id is free")
     def test_gone_after_delete(self):
         self.running()
         self.assertNotEqual(cgroup_directories(self.id), [])
         self.assertOk(self.delete("--force"))
         self.assertEqual(cgroup_directories(self.id), [])
 
+    @rule("MUST", "runtime.md#errors", "an error leaves the environment as it was")
     def test_gone_after_an_error(self):
         self.process["args"] = ["/no/such/program"]
         self.assertRefused("no such file or directory")
 
+    @rule("MUST", "config-linux.md#control-groups", "cgroups that the runtime did not make are not removed")
     def test_one_that_was_there_stays(self):
         made = []
         for hierarchy in [TOP] if V2 else [p for p in TOP.iterdir() if p.is_dir() and not p.is_symlink()]:
@@ -170,6 +179,7 @@ class Removal(Cgroups):
 
 
 class Values(Cgroups):
+    @rule("MUST", "config-linux.md#memory", "limit, reservation, swap")
     def test_memory(self):
         self.created(memory={"limit": 64 * MEGABYTE, "reservation": 32 * MEGABYTE, "swap": 128 * MEGABYTE})
         self.assertEqual(self.limit("memory.limit_in_bytes", "memory.max"), str(64 * MEGABYTE))
@@ -178,29 +188,35 @@ class Values(Cgroups):
         self.assertEqual(self.limit("memory.memsw.limit_in_bytes", "memory.swap.max"),
                          str((64 if V2 else 128) * MEGABYTE))
 
+    @rule("MUST", "config-linux.md#memory", "limit, reservation, swap")
     def test_memory_without_a_limit(self):
         self.created(memory={"limit": -1})
         self.assertTrue(unlimited(self.limit("memory.limit_in_bytes", "memory.max")))
 
+    @rule("MUST", "config-linux.md#memory", "limit, reservation, swap")
     def test_memory_and_swap_without_limits(self):
         self.created(memory={"limit": 64 * MEGABYTE, "swap": -1})
         self.assertEqual(self.limit("memory.limit_in_bytes", "memory.max"), str(64 * MEGABYTE))
         self.assertTrue(unlimited(self.limit("memory.memsw.limit_in_bytes", "memory.swap.max")))
 
+    @rule("MUST", "config-linux.md#memory", "limit, reservation, swap")
     def test_no_swap(self):
         self.created(memory={"limit": 64 * MEGABYTE, "swap": 64 * MEGABYTE})
         self.assertEqual(self.limit("memory.memsw.limit_in_bytes", "memory.swap.max"), "0" if V2 else str(64 * MEGABYTE))
 
+    @rule("MUST", "config-linux.md#memory", "swappiness (v1)")
     @only_v1
     def test_swappiness(self):
         self.created(memory={"limit": 64 * MEGABYTE, "swappiness": 30})
         self.assertEqual(self.read("memory", "memory.swappiness"), "30")
 
+    @rule("MUST", "config-linux.md#memory", "disableOOMKiller (v1)")
     @only_v1
     def test_oom_killer_off(self):
         self.created(memory={"limit": 64 * MEGABYTE, "disableOOMKiller": True})
         self.assertIn("oom_kill_disable 1", self.read("memory", "memory.oom_control"))
 
+    @rule("MUST", "config-linux.md#network", "classID and priorities (v1), or an error without the controller")
     @only_v2
     def test_what_v2_has_not_is_told(self):
         self.resources(memory={"limit": 64 * MEGABYTE, "swappiness": 30, "disableOOMKiller": True},
@@ -212,9 +228,11 @@ class Values(Cgroups):
             for name in ("memory.swappiness", "memory.disableOOMKiller", "network"):
                 self.assertIn(f"linux.resources.{name} has no effect on cgroup v2", result.err)
 
+    @rule("MUST", "config-linux.md#memory", "useHierarchy")
     def test_hierarchy_is_accepted(self):
         self.created(memory={"limit": 64 * MEGABYTE, "useHierarchy": True})
 
+    @rule("SHOULD", "config-linux.md#memory", "kernel and kernelTCP, which are deprecated, do not fail")
     def test_deprecated_ones_do_not_fail(self):
         self.created(memory={"limit": 64 * MEGABYTE, "kernelTCP": 16 * MEGABYTE})
 
@@ -222,8 +240,9 @@ class Values(Cgroups):
         self.resources(memory={"limit": 64 * MEGABYTE, "swap": 32 * MEGABYTE})
         self.assertRefused("memory")
 
+    @rule("MUST", "config-linux.md#cpu", "shares, quota, period")
     def test_cpu(self):
-        self.created(cpu={"shares": 512, "quota": 50000, "period": 200000, "burst": 10000})
+        self.created(cpu={"shares": 512, "quota": 50000, "period": 200000})
         if V2:
             # 2 to 262144 shares are a weight of 1 to 10000.
             self.assertIn(int(self.read("cpu", "cpu.weight")), range(2, 100))
@@ -232,8 +251,13 @@ class Values(Cgroups):
             self.assertEqual(self.read("cpu", "cpu.shares"), "512")
             self.assertEqual(self.read("cpu", "cpu.cfs_quota_us"), "50000")
             self.assertEqual(self.read("cpu", "cpu.cfs_period_us"), "200000")
+
+    @rule("MUST", "config-linux.md#cpu", "burst")
+    def test_cpu_burst(self):
+        self.created(cpu={"quota": 50000, "period": 200000, "burst": 10000})
         self.assertEqual(self.limit("cpu.cfs_burst_us", "cpu.max.burst"), "10000")
 
+    @rule("MUST", "config-linux.md#cpu", "shares, quota, period")
     def test_cpu_shares_at_their_ends(self):
         for shares, weight in ((2, "1"), (262144, "10000")):
             with self.subTest(shares):
@@ -241,14 +265,17 @@ class Values(Cgroups):
                 self.assertEqual(self.limit("cpu.shares", "cpu.weight"), weight if V2 else str(shares))
                 self.assertOk(self.delete("--force"))
 
+    @rule("MUST", "config-linux.md#cpu", "idle")
     def test_cpu_idle(self):
         self.created(cpu={"idle": 1})
         self.assertEqual(self.read("cpu", "cpu.idle"), "1")
 
+    @rule("MUST", "config-linux.md#cpu", "shares, quota, period")
     def test_cpu_without_quota(self):
         self.created(cpu={"quota": -1, "period": 50000})
         self.assertEqual(self.limit("cpu.cfs_quota_us", "cpu.max"), "max 50000" if V2 else "-1")
 
+    @rule("MUST", "config-linux.md#cpu", "realtimeRuntime and realtimePeriod (v1; an error on v2)")
     def test_cpu_realtime(self):
         self.linux["cgroupsPath"] = f"/{self.id}"
         realtime = {"realtimeRuntime": 1000, "realtimePeriod": 500000}
@@ -264,6 +291,7 @@ class Values(Cgroups):
         self.resources(cpu={"quota": 1, "period": 100000})
         self.assertRefused("cpu")
 
+    @rule("MUST", "config-linux.md#cpu", "cpus and mems")
     def test_cpuset(self):
         self.created(cpu={"cpus": "0", "mems": "0"})
         self.assertEqual(self.read("cpuset", "cpuset.cpus"), "0")
@@ -273,14 +301,17 @@ class Values(Cgroups):
         self.resources(cpu={"cpus": "900"})
         self.assertRefused("cpu")
 
+    @rule("MUST", "config-linux.md#pids", "limit, -1 is none, 0 is a limit")
     def test_pids(self):
         self.created(pids={"limit": 42})
         self.assertEqual(self.read("pids", "pids.max"), "42")
 
+    @rule("MUST", "config-linux.md#pids", "limit, -1 is none, 0 is a limit")
     def test_pids_without_a_limit(self):
         self.created(pids={"limit": -1})
         self.assertEqual(self.read("pids", "pids.max"), "max")
 
+    @rule("MUST", "config-linux.md#pids", "limit, -1 is none, 0 is a limit")
     def test_pids_of_zero_is_a_limit(self):
         # In v2 the process is born in its cgroup: there it does not come to life at all.
         self.resources(pids={"limit": 0})
@@ -293,6 +324,8 @@ class Values(Cgroups):
             self.assertFails(result, "temporarily unavailable")
             self.assertNothingLeft()
 
+    @rule("MUST", "config-linux.md#block-io",
+          "throttleReadBpsDevice throttleWriteBpsDevice throttleReadIOPSDevice throttleWriteIOPSDevice")
     def test_block_io(self):
         number = self.block_device()
         devices = {"throttleReadBpsDevice": ("read_bps", 1000000), "throttleWriteBpsDevice": ("write_bps", 2000000),
@@ -314,6 +347,7 @@ class Values(Cgroups):
                 return int(major), int(minor)
         raise unittest.SkipTest("no block device on this host")
 
+    @rule("MUST", "config-linux.md#block-io", "weight, or an error where the host has none")
     def test_block_io_weight(self):
         # Only with the BFQ scheduler (or the older CFQ, or v2's cost model) is there anything to set: else it cannot be
         # honoured.
@@ -329,6 +363,60 @@ class Values(Cgroups):
             self.assertFails(result, "blockIO.weight")
             self.assertNothingLeft()
 
+    @rule("MUST", "config-linux.md#block-io", "leafWeight and weightDevice, or an error where the host has none")
+    def test_block_io_leaf_weight_and_weights_of_devices(self):
+        # Written where the host has the files (they come with a scheduler that divides by weight), else refused by name; v2
+        # has no leaf weight at all.
+        major, minor = self.block_device()
+        for name, value in (("leafWeight", 200), ("weightDevice", [{"major": major, "minor": minor, "weight": 400}])):
+            with self.subTest(name):
+                self.linux["resources"]["blockIO"] = {name: value}
+                self.process["args"] = ["/bin/sleep", "1000"]
+                result = self.create()
+                if result.status == 0 and name == "weightDevice":
+                    files = [self.path("blkio" if not V2 else "io") / f for f in
+                             ("blkio.bfq.weight_device", "blkio.weight_device", "io.bfq.weight", "io.weight")]
+                    text = next(f for f in files if f.exists()).read_text()
+                    self.assertIn(f"{major}:{minor} ", text)
+                    self.assertOk(self.delete("--force"))
+                elif result.status == 0:
+                    self.assertIn("leafWeight", result.err) if V2 else self.assertEqual(
+                        self.read("blkio", "blkio.leaf_weight"), "200")
+                    self.assertOk(self.delete("--force"))
+                else:
+                    self.assertFails(result, "blockIO")
+                    self.assertNothingLeft()
+
+    @rule("MUST", "config-linux.md#memory", "checkBeforeUpdate: an update below what is in use is refused")
+    def test_check_before_update(self):
+        self.sh("head -c 20000000 /dev/zero > /dev/shm/held; touch /tmp/full; exec sleep 1000")
+        self.resources(memory={"limit": 64 * MEGABYTE})
+        self.assertOk(self.create())
+        self.assertOk(self.start())
+        wait_until((self.rootfs / "tmp/full").exists, "memory in use")
+        kept = self.limit("memory.limit_in_bytes", "memory.max")
+        changes = self.directory / "resources.json"
+        changes.write_text(json.dumps({"memory": {"limit": 8 * MEGABYTE, "checkBeforeUpdate": True}}))
+        result = self.runtime("update", "--resources", changes, self.id)
+        self.assertFails(result, "memory")
+        self.assertEqual(self.limit("memory.limit_in_bytes", "memory.max"), kept)
+        self.assertEqual(self.status(), "running")
+        changes.write_text(json.dumps({"memory": {"limit": 32 * MEGABYTE, "checkBeforeUpdate": True}}))
+        self.assertOk(self.runtime("update", "--resources", changes, self.id))
+        self.assertEqual(self.limit("memory.limit_in_bytes", "memory.max"), str(32 * MEGABYTE))
+
+    @rule("MUST", "config-linux.md#rdma", "hcaHandles and hcaObjects, or an error without the controller")
+    def test_rdma(self):
+        controllers = (TOP / "cgroup.controllers").read_text().split() if V2 else [p.name for p in TOP.iterdir()]
+        self.resources(rdma={"nucleus-none": {"hcaHandles": 3, "hcaObjects": 1000}})
+        if "rdma" in controllers and os.path.isdir("/sys/class/infiniband") and os.listdir("/sys/class/infiniband"):
+            device = os.listdir("/sys/class/infiniband")[0]
+            self.created(rdma={device: {"hcaHandles": 3, "hcaObjects": 1000}})
+            self.assertIn(f"{device} hca_handle=3 hca_object=1000", self.read("rdma", "rdma.max"))
+        else:
+            # No controller, or no such device: the kernel's answer is the error.
+            self.assertRefused("rdma")
+
     def test_cgroup_of_the_config_only(self):
         # What is not asked for is as the kernel makes it.
         self.created()
@@ -343,6 +431,11 @@ class Values(Cgroups):
                 self.assertFails(self.create(), next(iter(resources)))
                 self.assertNothingLeft()
 
+    @rule("MUST", "config-linux.md#control-groups", "what cannot be applied is an error: no such controller")
+    @rule("MUST", "config-linux.md#huge-page-limits", "pageSize and limit, for pages reserved too")
+    @rule("MUST", "config-linux.md#network", "classID and priorities (v1), or an error without the controller")
+    @rule("MUST", "config-linux.md#rdma", "hcaHandles and hcaObjects, or an error without the controller")
+    @rule("MUST", "config-linux.md#unified", "a file or controller that is not there: error")
     def test_no_controller(self):
         absent = {"rdma": {"mlx5_1": {"hcaHandles": 3}}, "network": {"classID": 1048577},
                   "hugepageLimits": [{"pageSize": "2MB", "limit": 0}], "unified": {"memory.high": "1000000"}}
@@ -358,6 +451,7 @@ class Values(Cgroups):
                 self.assertRefused(name)
                 self.linux["resources"] = kept
 
+    @rule("MUST", "config-linux.md#huge-page-limits", "pageSize and limit, for pages reserved too")
     def test_hugepages(self):
         controllers = (TOP / "cgroup.controllers").read_text().split() if V2 else [p.name for p in TOP.iterdir()]
         if "hugetlb" not in controllers:
@@ -368,12 +462,19 @@ class Values(Cgroups):
 
 @only_v2
 class Unified(Cgroups):
+    @rule("MUST", "config-linux.md#unified", "a file that the runtime does not know is written")
     def test_any_file(self):
         self.created(unified={"memory.high": str(16 * MEGABYTE), "pids.max": "77", "cpu.weight": "321"})
         self.assertEqual(self.read("", "memory.high"), str(16 * MEGABYTE))
         self.assertEqual(self.read("", "pids.max"), "77")
         self.assertEqual(self.read("", "cpu.weight"), "321")
 
+    @rule("MUST", "config-linux.md#unified", "a file that the runtime does not know is written")
+    def test_misc_controller(self):
+        self.resources(unified={"misc.max": "nucleus_none 1"})
+        self.assertRefused("misc.max")  # the kernel knows no such resource, or the host no such controller
+
+    @rule("MUST", "config-linux.md#unified", "a file that the runtime does not know is written")
     def test_it_has_the_last_word(self):
         self.created(pids={"limit": 10}, unified={"pids.max": "20"})
         self.assertEqual(self.read("", "pids.max"), "20")
@@ -387,6 +488,7 @@ class Unified(Cgroups):
         self.assertEqual(sorted(line.split()[0] for line in self.read("", "io.max").splitlines()),
                          sorted(f"{major}:{minor}" for major, minor in devices))
 
+    @rule("MUST", "config-linux.md#unified", "a file or controller that is not there: error")
     def test_no_such_file(self):
         self.resources(unified={"memory.nonsense": "1"})
         self.assertRefused("memory.nonsense")
@@ -494,6 +596,8 @@ class Ownership(Cgroups):
         self.created()
         return self.owners()
 
+    @rule("MUST", "config-linux.md#cgroup-ownership",
+          "v2, a cgroup namespace and a writable mount: the user of the container's root owns the delegate files")
     def test_writable(self):
         directory, files = self.of_user("rw")
         self.assertEqual(directory, 1000)
@@ -503,19 +607,23 @@ class Ownership(Cgroups):
         self.assertEqual(theirs, listed & set(files))
         self.assertFalse(theirs & {"memory.max", "pids.max", "cpu.max", "cpuset.cpus", "cgroup.freeze", "cgroup.kill"})
 
+    @rule("MUST", "config-linux.md#cgroup-ownership", "nothing is owned otherwise")
     def test_read_only(self):
         directory, files = self.of_user("ro")
         self.assertEqual({directory, *files.values()}, {0})
 
+    @rule("MUST", "config-linux.md#cgroup-ownership", "nothing is owned otherwise")
     def test_not_mounted(self):
         directory, files = self.of_user()
         self.assertEqual({directory, *files.values()}, {0})
 
+    @rule("MUST", "config-linux.md#cgroup-ownership", "nothing is owned otherwise")
     def test_without_the_namespace(self):
         self.without_namespace("cgroup")
         directory, files = self.of_user("rw")
         self.assertEqual({directory, *files.values()}, {0})
 
+    @rule("MUST", "config-linux.md#cgroup-ownership", "nothing is owned otherwise")
     def test_one_that_was_there_keeps_its_owner(self):
         self.path("").mkdir(parents=True)
         try:
@@ -590,6 +698,7 @@ class Mounted(Cgroups):
         self.add_capabilities("CAP_DAC_OVERRIDE")
         return self.run_container().out.split("\n\n")
 
+    @rule("MUST", "config.md#mounts", "cgroup: the own cgroups with a cgroup namespace")
     def test_with_the_namespace(self):
         mounts, groups, processes, files, made = self.look("ro")
         mount = parse_mounts(mounts)[self.inside("pids")]
@@ -600,6 +709,7 @@ class Mounted(Cgroups):
         self.assertIn("pids.max", files.split())
         self.assertIn("Read-only file system", made)
 
+    @rule("MUST", "config.md#mounts", "cgroup: the own cgroups without a cgroup namespace")
     def test_without_the_namespace(self):
         self.without_namespace("cgroup")
         mounts, groups, processes, files, made = self.look("ro")
@@ -642,6 +752,16 @@ class Told(Cgroups):
         self.assertOk(self.runtime("update", "--pids-limit", "55", self.id))
         self.assertOk(self.exec("/bin/sh", "-c", "head -c 4 /dev/zero > /dev/null"))
         self.assertEqual(self.exec_probe("open", "/dev/null", "rdwr")["errno"], "")
+
+    @unittest.skipIf(" - resctrl " in pathlib.Path("/proc/self/mountinfo").read_text(), "resctrl is mounted here")
+    def test_update_of_rdt_without_resctrl(self):
+        """It is asked for first: where it cannot be had, the other limits stay as they were."""
+        self.resources(pids={"limit": 44})
+        self.running()
+        for flag, schema in (("--l3-cache-schema", "L3:0=f"), ("--mem-bw-schema", "MB:0=20")):
+            self.assertFails(self.runtime("update", flag, schema, "--pids-limit", "55", self.id), "resctrl is not mounted")
+            self.assertFails(self.runtime("update", flag, f"{schema}\n{schema}", self.id), "one line")
+        self.assertEqual(self.read("pids", "pids.max"), "44")
 
     def test_statistics(self):
         self.resources(memory={"limit": 64 * MEGABYTE}, pids={"limit": 20})
@@ -724,6 +844,7 @@ class UnderSystemd(Cgroups):
 
 
 class Enforced(Cgroups):
+    @rule("MUST", "config-linux.md#pids", "limit, -1 is none, 0 is a limit")
     def test_pids(self):
         self.resources(pids={"limit": 10})
         got = self.probe("fork", 50)
@@ -735,6 +856,7 @@ class Enforced(Cgroups):
         got = self.exec_probe("fork", 50)
         self.assertEqual((got["children"], got["errno"]), (8, "EAGAIN"))
 
+    @rule("MUST", "config-linux.md#memory", "limit, reservation, swap")
     def test_memory(self):
         self.resources(memory={"limit": 32 * MEGABYTE, "swap": 32 * MEGABYTE})
         self.process["args"] = ["/bin/probe", "memory", str(20 * MEGABYTE)]
@@ -758,6 +880,7 @@ class Enforced(Cgroups):
         self.assertFails(self.create())
         self.assertNothingLeft()
 
+    @rule("MUST", "config-linux.md#cpu", "cpus and mems")
     def test_cpuset(self):
         self.resources(cpu={"cpus": "0"})
         self.assertEqual(self.probe("facts")["affinity"], [0])

@@ -12,7 +12,7 @@ import subprocess
 import unittest
 
 from callers import on_terminal
-from harness import IS_NUCLEUS, RUNTIME, Case, cgroup_directories, command, is_alive, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, Case, cgroup_directories, command, is_alive, main, rule, wait_until
 
 STATE_KEYS = ["ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "annotations", "owner"]
 
@@ -291,6 +291,18 @@ class Create(Case):
         self.assertEqual((self.directory / "old").read_text(), "old")
         self.assertEqual([name for name in os.listdir(self.directory) if name.startswith(".")], [])
 
+    @unittest.skipUnless(IS_NUCLEUS, "others stumble over it")
+    def test_pid_file_of_a_killed_create_is_not_in_the_way(self):
+        victim = self.directory / "victim"
+        victim.write_text("kept")
+        for left in (lambda path: path.write_text("12"), lambda path: path.symlink_to(victim)):
+            left(self.directory / ".pid")
+            self.assertOk(self.create("--pid-file", self.directory / "pid"))
+            self.assertEqual((self.directory / "pid").read_text(), str(self.state()["pid"]))
+            self.assertFalse((self.directory / ".pid").exists())
+            self.assertOk(self.delete("--force"))
+        self.assertEqual(victim.read_text(), "kept")
+
     def test_pid_file_of_the_working_directory(self):
         self.write()
         self.assertOk(self.runtime("create", "--bundle", self.bundle, "--pid-file", "pid", self.id, cwd=self.directory))
@@ -306,6 +318,8 @@ class Create(Case):
 
 
 class State(Case):
+    @rule("MUST", "config.md#annotations", "annotations are in the state")
+    @rule("MUST", "runtime.md#state", "ociVersion, id, status, pid, bundle, annotations")
     def test_form(self):
         self.config["annotations"] = {"b": "2", "a": "1 \"ü\""}
         pid = self.running()
@@ -336,6 +350,7 @@ class State(Case):
         self.wait_stopped()
         self.assertEqual(self.state()["pid"], 0)
 
+    @rule("MUST", "runtime.md#state", "ociVersion, id, status, pid, bundle, annotations")
     def test_without_annotations(self):
         self.assertOk(self.create())
         self.assertEqual(list(self.state()), [key for key in STATE_KEYS if key != "annotations"])
@@ -493,119 +508,6 @@ class Spec(Case):
         self.assertEqual(spec["linux"]["uidMappings"], [{"containerID": 0, "hostID": os.geteuid(), "size": 1}])
 
 
-class Features(Case):
-    """Every word that `features` says is taken by create."""
-
-    @classmethod
-    def setUpClass(cls):
-        result = command([RUNTIME, "features"])
-        cls.features = json.loads(result.out) if result.status == 0 else None
-        cls.text = result.out
-
-    def setUp(self):
-        super().setUp()
-        if self.features is None:
-            self.skipTest("this runtime has no features command")
-
-    def accepted(self, what):
-        with self.subTest(what=what):
-            self.assertOk(self.create())
-            self.assertOk(self.delete("--force"))
-
-    def test_form(self):
-        self.assertTrue(self.text.endswith("}\n"))
-        self.assertRegex(self.text, r'^\{\n +"ociVersionMin": "1\.0\.0",\n')
-        for key in ("hooks", "mountOptions", "linux", "annotations"):
-            self.assertIn(key, self.features)
-
-    def test_versions(self):
-        for version in (self.features["ociVersionMin"], self.features["ociVersionMax"], "1.0.2", "1.1.0", "1.2.1", "1.0.2-dev"):
-            self.config["ociVersion"] = version
-            self.accepted(version)
-
-    def test_hooks(self):
-        self.assertEqual(set(self.features["hooks"]), {"prestart", "createRuntime", "createContainer", "startContainer", "poststart",
-                                                       "poststop"})
-
-    def test_mount_options(self):
-        options = self.features["mountOptions"]
-        for must in ("async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime nodev nodiratime noexec "
-                     "noiversion nolazytime norelatime nostrictatime nosuid private ro rprivate rbind relatime remount rshared "
-                     "rslave runbindable rw shared silent slave strictatime suid sync unbindable").split():
-            self.assertIn(must, options)
-        for option in options:
-            if option in ("idmap", "ridmap"):
-                continue  # these need mappings: test_mounts.py
-            with self.subTest(option=option):
-                self.config["mounts"] = self.config["mounts"][:6]
-                if option in ("bind", "rbind") or option.startswith("r") and option[1:] in options and option != "ro":
-                    self.config["mounts"].append({"destination": "/mnt", "type": "bind", "source": str(self.directory),
-                                                  "options": ["rbind" if option == "rbind" else "bind", option]})
-                elif option == "remount":
-                    self.config["mounts"] += [{"destination": "/mnt", "type": "tmpfs", "source": "tmpfs"},
-                                              {"destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": ["remount", "ro"]}]
-                else:
-                    self.config["mounts"].append({"destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": [option]})
-                self.assertOk(self.create())
-                self.assertOk(self.delete("--force"))
-
-    def test_an_option_that_is_not_listed(self):
-        self.assertNotIn("nosuchoption", self.features["mountOptions"])
-        self.config["mounts"].append({"destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": ["nosuchoption"]})
-        self.assertRefused("nosuchoption")
-
-    def test_namespaces(self):
-        self.assertEqual(set(self.features["linux"]["namespaces"]),
-                         {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"})
-        self.linux["namespaces"].append({"type": "time"})
-        self.accepted("time")
-
-    def test_capabilities(self):
-        known = self.features["linux"]["capabilities"]
-        last = int(pathlib.Path("/proc/sys/kernel/cap_last_cap").read_text())
-        self.assertEqual(len(known), len(set(known)))
-        self.assertGreaterEqual(len(known), last + 1)
-        self.process["capabilities"] = {name: known for name in ("bounding", "effective", "permitted")}
-        result = self.create()
-        self.assertOk(result)
-        self.assertNotIn("unknown", result.err)
-
-    def test_seccomp(self):
-        seccomp = self.features["linux"]["seccomp"]
-        self.assertTrue(seccomp["enabled"])
-        self.assertEqual(len(seccomp["archs"]), len(set(seccomp["archs"])))
-        for action in seccomp["actions"]:
-            if action != "SCMP_ACT_NOTIFY":  # needs an agent: test_seccomp.py
-                self.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
-                                         "syscalls": [{"names": ["kexec_load"], "action": action}]}
-                self.accepted(action)
-        for operator in seccomp["operators"]:
-            self.linux["seccomp"]["syscalls"] = [
-                {"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "valueTwo": 1, "op": operator}]}]
-            self.accepted(operator)
-        for arch in seccomp["archs"]:
-            self.linux["seccomp"]["architectures"] = [arch]
-            self.accepted(arch)
-        del self.linux["seccomp"]["architectures"]
-        self.assertLessEqual(set(seccomp["supportedFlags"]), set(seccomp["knownFlags"]))
-        for flag in seccomp["supportedFlags"]:
-            if flag != "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV":  # goes with a listener
-                self.linux["seccomp"]["flags"] = [flag]
-                self.accepted(flag)
-
-    def test_what_is_said_not_to_be_there_is_refused(self):
-        extensions = self.features["linux"]
-        for key, change in {"apparmor": ("process", "apparmorProfile", "x"), "selinux": ("process", "selinuxLabel", "x"),
-                            "intelRdt": ("linux", "intelRdt", {"closID": "x"}),
-                            "netDevices": ("linux", "netDevices", {"nosuch": {}})}.items():
-            if not extensions.get(key, {}).get("enabled", False):
-                with self.subTest(key=key):
-                    part, name, value = change
-                    self.config[part][name] = value
-                    self.assertRefused(name)
-                    del self.config[part][name]
-
-
 class Kill(Case):
     TRAPS = "for s in HUP INT QUIT USR1 USR2 TERM WINCH CONT; do trap \"echo $s >> /tmp/got\" $s; done; echo ready >> /tmp/got; " \
             "while :; do sleep 0.01; done"
@@ -614,6 +516,7 @@ class Kill(Case):
         path = self.rootfs / "tmp/got"
         return path.read_text().split() if path.exists() else []
 
+    @rule("MUST", "runtime.md#kill", "the signal reaches the process")
     def test_names_and_numbers(self):
         self.running(self.TRAPS)
         wait_until(lambda: "ready" in self.got(), "traps")
@@ -624,6 +527,7 @@ class Kill(Case):
                 self.assertOk(self.kill(word))
                 wait_until(lambda: self.got().count(name) == before + 1, f"{name} from {word}")
 
+    @rule("MUST", "runtime.md#kill", "the signal reaches the process")
     def test_default_is_term(self):
         self.running(self.TRAPS)
         wait_until(lambda: "ready" in self.got(), "traps")
@@ -691,6 +595,7 @@ class Delete(Case):
             self.assertOk(result)
             self.assertEqual((result.out, result.err), ("", ""))
 
+    @rule("MUST", "runtime.md#delete", "of one that is not stopped: error, and no effect")
     def test_running(self):
         pid = self.running()
         self.assertFails(self.delete(), f"cannot delete container {self.id} that is not stopped: running")
@@ -951,6 +856,7 @@ class Descriptors(Case):
         self.assertOk(result)
         self.assertEqual(result.out.split("\n"), ["content 3", "0", "1", "2", "3", "4", ""])
 
+    @rule("MAY", "runtime-linux.md#file-descriptors", "descriptors that the caller asks for are passed on")
     def test_socket_activation(self):
         self.process["args"] = ["/bin/sh", "-c", "echo $LISTEN_FDS $LISTEN_PID; cat <&3; cat <&4; ls /proc/self/fd"]
         self.write()

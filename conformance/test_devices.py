@@ -4,7 +4,7 @@ import json
 import os
 import stat
 
-from harness import Case, main
+from harness import Case, main, rule
 
 DEFAULTS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 
@@ -25,11 +25,13 @@ class Devices(Case):
 
 
 class Defaults(Devices):
+    @rule("MUST", "config-linux.md#default-devices", "null zero full random urandom tty ptmx, console with a terminal")
     def test_nodes(self):
         script = "for d in null zero full random urandom tty; do stat -c '%n %F %t:%T %a %u:%g' /dev/$d; done"
         for line, (name, (major, minor)) in zip(self.output(script).splitlines(), DEFAULTS.items(), strict=True):
             self.assertEqual(line, f"/dev/{name} character special file {major:x}:{minor:x} 666 0:0")
 
+    @rule("MUST", "config-linux.md#default-devices", "null zero full random urandom tty ptmx, console with a terminal")
     def test_they_work(self):
         out = self.output("head -c 4 /dev/zero | od -An -tx1; echo x > /dev/null; cat /dev/null; "
                           "head -c 8 /dev/urandom | wc -c; head -c 8 /dev/random | wc -c; "
@@ -37,11 +39,13 @@ class Defaults(Devices):
         self.assertEqual(out.split()[:6], ["00", "00", "00", "00", "8", "8"])
         self.assertIn("No space left", out)
 
+    @rule("MUST", "runtime-linux.md#dev-symbolic-links", "/dev/fd, stdin, stdout, stderr, where /proc is mounted")
     def test_links(self):
         out = self.output("cd /dev; for l in fd stdin stdout stderr ptmx; do echo $l $(readlink $l); done")
         self.assertEqual(out.splitlines(), ["fd /proc/self/fd", "stdin /proc/self/fd/0", "stdout /proc/self/fd/1",
                                             "stderr /proc/self/fd/2", "ptmx pts/ptmx"])
 
+    @rule("MUST", "runtime-linux.md#dev-symbolic-links", "/dev/fd, stdin, stdout, stderr, where /proc is mounted")
     def test_no_links_without_proc(self):
         self.config["mounts"] = [m for m in self.config["mounts"] if m["destination"] != "/proc"]
         self.linux["maskedPaths"] = self.linux["readonlyPaths"] = []
@@ -77,14 +81,17 @@ class Defaults(Devices):
         self.assertEqual(self.output("ls -A /dev"), "")
         self.assertEqual(os.listdir(self.bundle / "dev"), [])
 
+    @rule("MUST", "config-linux.md#default-devices", "null zero full random urandom tty ptmx, console with a terminal")
     def test_console_only_with_a_terminal(self):
         self.assertEqual(self.output("test -e /dev/console && echo there || echo none"), "none\n")
 
+    @rule("MUST", "config-linux.md#default-devices", "null zero full random urandom tty ptmx, console with a terminal")
     def test_pseudo_terminals_work(self):
         self.assertEqual(self.probe("open", "/dev/ptmx", "rdwr")["errno"], "")
 
 
 class Listed(Devices):
+    @rule("MUST", "config-linux.md#devices", "c u b p: made with number, mode and owner")
     def test_character(self):
         self.device("c", "/dev/mine", 1, 5, fileMode=0o640, uid=7, gid=8)
         got = self.node("/dev/mine")
@@ -92,16 +99,19 @@ class Listed(Devices):
         self.assertEqual((got["major"], got["minor"], got["uid"], got["gid"], got["mode"] & 0o7777),
                          (1, 5, 7, 8, 0o640))
 
+    @rule("MUST", "config-linux.md#devices", "c u b p: made with number, mode and owner")
     def test_unbuffered_character(self):
         self.device("u", "/dev/mine", 1, 5)
         self.assertTrue(stat.S_ISCHR(self.node("/dev/mine")["mode"]))
 
+    @rule("MUST", "config-linux.md#devices", "c u b p: made with number, mode and owner")
     def test_block(self):
         self.device("b", "/dev/disk", 7, 200, fileMode=0o600)
         got = self.node("/dev/disk")
         self.assertTrue(stat.S_ISBLK(got["mode"]))
         self.assertEqual((got["major"], got["minor"]), (7, 200))
 
+    @rule("MUST", "config-linux.md#devices", "c u b p: made with number, mode and owner")
     def test_fifo(self):
         self.device("p", "/dev/pipe", fileMode=0o622, uid=3, gid=4)
         got = self.node("/dev/pipe")
@@ -113,10 +123,12 @@ class Listed(Devices):
         got = self.node("/dev/mine")
         self.assertEqual((got["uid"], got["gid"], got["mode"] & 0o7777), (0, 0, 0o666))
 
+    @rule("MUST", "config-linux.md#devices", "anywhere in the root filesystem, not only in /dev")
     def test_outside_of_dev(self):
         self.device("c", "/deep/down/mine", 1, 5)
         self.assertEqual(self.node("/deep/down/mine")["minor"], 5)
 
+    @rule("MUST", "config-linux.md#devices", "c u b p: made with number, mode and owner")
     def test_large_numbers(self):
         self.device("c", "/dev/mine", 4095, 1048575)
         got = self.node("/dev/mine")
@@ -128,27 +140,32 @@ class Listed(Devices):
         self.assertEqual((got["major"], got["minor"], got["uid"], got["gid"], got["mode"] & 0o7777),
                          (1, 3, 5, 6, 0o600))
 
+    @rule("MUST", "config-linux.md#devices", "a node that is there and matches is kept")
     def test_existing_that_matches(self):
         os.mknod(self.rootfs / "mine", stat.S_IFCHR | 0o600, os.makedev(1, 5))
         self.device("c", "/mine", 1, 5)
         self.assertEqual(self.node("/mine")["minor"], 5)
 
+    @rule("MUST", "config-linux.md#devices", "a node that is there and differs: error")
     def test_existing_with_other_numbers(self):
         os.mknod(self.rootfs / "mine", stat.S_IFCHR | 0o600, os.makedev(1, 3))
         self.device("c", "/mine", 1, 5)
         self.assertRefused("/mine")
 
+    @rule("MUST", "config-linux.md#devices", "a node that is there and differs: error")
     def test_existing_of_other_type(self):
         os.mknod(self.rootfs / "mine", stat.S_IFBLK | 0o600, os.makedev(1, 5))
         self.device("c", "/mine", 1, 5)
         self.assertRefused("/mine")
 
+    @rule("MUST", "config-linux.md#devices", "a node that is there and differs: error")
     def test_existing_file(self):
         (self.rootfs / "mine").write_text("text")
         self.device("c", "/mine", 1, 5)
         self.assertRefused("/mine")
         self.assertEqual((self.rootfs / "mine").read_text(), "text")
 
+    @rule("MUST", "config-linux.md#devices", "a node that is there and differs: error")
     def test_existing_link_is_not_followed(self):
         os.mknod(self.rootfs / "real", stat.S_IFCHR | 0o600, os.makedev(1, 5))
         (self.rootfs / "mine").symlink_to("/real")
@@ -183,6 +200,7 @@ class Rules(Devices):
     def opens(self, path, flags):
         return self.probe("open", path, f"{flags},nonblock")["errno"]
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "the default devices can be used")
     def test_nothing_but_the_defaults(self):
         self.assertEqual(self.opens("/dev/mine", "rdonly"), "EPERM")
         self.assertEqual(self.opens("/dev/mine", "wronly"), "EPERM")
@@ -191,29 +209,35 @@ class Rules(Devices):
                 self.assertEqual(self.opens(f"/dev/{name}", "rdwr"), "", name)
         self.assertEqual(self.opens("/dev/tty", "rdwr"), "ENXIO")
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "type, major, minor, access")
     def test_allowed_by_number(self):
         self.allow({"allow": True, "type": "c", "major": 60, "minor": 11, "access": "rw"})
         self.assertEqual(self.opens("/dev/mine", "rdonly"), "ENXIO")
         self.assertEqual(self.opens("/dev/mine", "wronly"), "ENXIO")
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "type, major, minor, access")
     def test_allowed_to_read_only(self):
         self.allow({"allow": True, "type": "c", "major": 60, "minor": 11, "access": "r"})
         self.assertEqual(self.opens("/dev/mine", "rdonly"), "ENXIO")
         self.assertEqual(self.opens("/dev/mine", "wronly"), "EPERM")
         self.assertEqual(self.opens("/dev/mine", "rdwr"), "EPERM")
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "type, major, minor, access")
     def test_any_minor(self):
         self.allow({"allow": True, "type": "c", "major": 60, "access": "rwm"})
         self.assertEqual(self.opens("/dev/mine", "rdonly"), "ENXIO")
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "type, major, minor, access")
     def test_other_type_is_not_meant(self):
         self.allow({"allow": True, "type": "b", "major": 60, "minor": 11, "access": "rwm"})
         self.assertEqual(self.opens("/dev/mine", "rdonly"), "EPERM")
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "type, major, minor, access")
     def test_everything(self):
         self.linux["resources"]["devices"] = [{"allow": True, "access": "rwm"}]
         self.assertEqual(self.opens("/dev/mine", "rdonly"), "ENXIO")
 
+    @rule("MUST", "config-linux.md#allowed-device-list", "the list is applied in its order")
     def test_order_counts(self):
         self.allow({"allow": True, "type": "c", "major": 60, "minor": 11, "access": "rw"},
                    {"allow": False, "type": "c", "major": 60, "minor": 11, "access": "w"})

@@ -12,7 +12,7 @@ import struct
 import termios
 
 import harness
-from harness import Case, capability_names, is_alive, main, wait_until
+from harness import Case, capability_names, is_alive, main, rule, wait_until
 
 # What differs from process to process by nature.
 OWN = {"pid", "ppid", "pgrp", "sid", "clocks", "status", "fds", "environment"}
@@ -321,6 +321,7 @@ class Terminal(Exec):
                 break
         return text
 
+    @rule("MUST", "config.md#process", "process.terminal: a pseudo-terminal is the process's three streams")
     def test_of_init(self):
         path, server = self.console()
         self.process.update({"terminal": True, "args": ["/bin/probe", "facts"],
@@ -334,6 +335,7 @@ class Terminal(Exec):
         self.assertEqual({facts["fds"][fd] for fd in "012"}, {"/dev/pts/0"})
         self.assertEqual(sorted(facts["fds"]), ["0", "1", "2"])
 
+    @rule("MUST", "config.md#process", "process.terminal: a pseudo-terminal is the process's three streams")
     def test_console_device(self):
         path, server = self.console()
         self.process["terminal"] = True

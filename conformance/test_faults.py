@@ -12,31 +12,54 @@ import signal
 import socket
 import unittest
 
-from harness import RUNTIME, Case, command, is_alive, main, wait_until
+from harness import RUNTIME, Case, NetworkNamespace, command, is_alive, main, rule, wait_until
 
 STAGES = command([RUNTIME, "list"], env={**os.environ, "NUCLEUS_FAULT": "list"}).out.split()
 HAS_SWITCH = "create.clone" in STAGES
 
 # What ends `create`.
-CREATE = """create.state-dir create.config-copy create.cgroup-make create.cgroup-limits create.start-socket create.clone
-    create.id-maps create.cgroup-attach create.seccomp-compile create.runtime-hooks create.console-send create.save-state
-    create.pid-file child.namespaces child.root child.mounts child.devices child.cgroup-namespace child.container-hooks
-    child.pivot child.console child.sysctl child.hostname child.masks child.readonly child.cwd child.confine
+CREATE = """create.rootfs-verify create.state-dir create.config-copy create.cgroup-make create.cgroup-limits create.start-socket create.clone
+    create.id-maps create.cgroup-attach create.seccomp-compile create.net-device-moved create.net-devices
+    create.runtime-hooks create.console-send create.save-state create.pid-file child.namespaces child.loopback child.root
+    child.mounts child.devices child.cgroup-namespace child.container-hooks
+    child.pivot child.console child.sysctl child.hostname child.masks child.readonly child.cwd child.landlock child.confine
     child.lookup""".split()
+# What ends it, or `start`, where a mode asks for it: test_audit.py and test_modes.py.
+MODES = ["child.audit", "child.uplinks"]
+# What ends it where nucleus makes the network or an egress policy is asked for: test_network.py has these.
+NETWORK = """create.net-helper create.net-setup net.links net.rules net.outer-rules net.gate net.attach create.net-ready
+    child.broker""".split()
+# What ends it where the root is the container's own: test_rootfs_modes.py has these.
+OWN_ROOT = ["root.copy", "root.overlay"]
+# What ends it where systemd makes the cgroups: test_systemd.py has these.
+SYSTEMD = ["create.systemd-unit"]
+# What ends it where the system calls are traced: test_learning.py has these.
+TRACED = ["create.tracer"]
+# What ends `restore`: test_checkpoint.py has these.
+RESTORE = ["restore.cgroup-limits", "restore.criu", "restore.save-state"]
 # What ends `start`: in the command itself, or in the init that it lets go.
 START = ["start.connect", "start.save-state"]
-INIT = ["child.start-hooks", "child.finish", "child.exec"]
+INIT = ["child.start-hooks", "child.finish", "child.landlock-enter", "child.seccomp", "child.exec"]
+# Asked for with --events alone: test_evidence.py has it.
+EVENTS = ["events.write"]
+# What ends either where process 1 is the runtime's own: test_init.py has these.
+PROCESS_ONE = ["init.image", "init.fork", "init.exec"]
 # What ends `exec`; the stages of confinement are the same code as the init's.
 EXEC = ["exec.attach"]
-EXEC_TOO = ["child.confine", "child.lookup", "child.finish", "child.exec"]
+EXEC_TOO = ["child.landlock", "child.confine", "child.lookup", "child.finish", "child.landlock-enter", "child.seccomp",
+            "child.exec"]
 
 
 @unittest.skipUnless(HAS_SWITCH, "this build has no fault switch (configure with -DNUCLEUS_FAULTS=ON)")
 class Faults(Case):
-    """A bundle that goes through every stage: user and cgroup namespace, hooks, seccomp, terminal, sysctl, masked paths."""
+    """A bundle that goes through every stage: user and cgroup namespace, hooks, seccomp, terminal, sysctl, masked paths, a
+    network device (of a network namespace that takes the host's place), attested root."""
 
     def setUp(self):
+        # First, so that it goes last: the runtime is called there to the end.
+        self.host = NetworkNamespace(self)
         super().setUp()
+        self.linux["netDevices"] = {"nt0": {"name": "eth0"}}
         # The container's root is an ordinary user of the host.
         for path in (self.directory, self.bundle, self.rootfs):
             path.chmod(0o755)
@@ -45,6 +68,10 @@ class Faults(Case):
             self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
         self.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
                                  "syscalls": [{"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO"}]}
+        (self.bundle / "landlock.toml").write_text('[[rules]]\npath = "/"\naccess = ["read", "write", "execute"]\n')
+        self.config["annotations"] = {"dev.nucleus.policy.landlock": "landlock.toml"}
+        self.assertOk(command([RUNTIME, "attest", "create", "-o", self.bundle / "rootfs.manifest", self.rootfs]))
+        self.config["annotations"]["dev.nucleus.rootfs.manifest"] = "rootfs.manifest"
         self.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
         self.linux["resources"]["pids"] = {"limit": 100}
         self.config["root"]["readonly"] = True
@@ -64,6 +91,12 @@ class Faults(Case):
         self.pid_file = self.directory / "pid"
         self.root.mkdir()
         self.files = set(os.listdir(self.directory))
+
+    def runtime(self, *args, **keywords):
+        # A container that came to be has taken the device with it.
+        if args[0] in ("create", "run") and "nt0" not in self.host.links():
+            self.host.ip("link", "add", "nt0", "type", "veth")
+        return command(self.host.enter() + [RUNTIME, "--root", self.root, *args], **keywords)
 
     def hook(self, kind):
         return {"path": "/bin/sh", "args": ["sh", "-c", f"echo {kind} >> {self.log}"]}
@@ -98,7 +131,7 @@ class Faults(Case):
 
 class Tables(Faults):
     def test_every_stage_has_its_case(self):
-        self.assertEqual(sorted(CREATE + START + INIT + EXEC), sorted(STAGES))
+        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + SYSTEMD + TRACED + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS), sorted(STAGES))
 
     def test_without_a_fault_the_bundle_works(self):
         self.assertOk(self.create_with())
@@ -109,11 +142,13 @@ class Tables(Faults):
 
 
 class Create(Faults):
+    @rule("MUST", "runtime.md#errors", "an error leaves the environment as it was")
     def test_each_stage(self):
         for stage in CREATE:
             with self.subTest(stage=stage):
                 self.assertInjected(self.create_with(stage), stage)
                 self.assertAllGone()
+                self.assertIn("nt0", self.host.links(), "network device")
                 ran = self.hooks_that_ran()
                 self.assertNotIn("poststart", ran)
                 # config.md: a failure after the first hooks ends with the poststop hooks.
@@ -138,7 +173,8 @@ class Create(Faults):
         self.write()
         log = self.directory / "log.json"
         self.files.add("log.json")
-        result = command([RUNTIME, "--root", self.root, "--log", log, "--log-format", "json", "create", "--bundle", self.bundle,
+        self.host.ip("link", "add", "nt0", "type", "veth")
+        result = command([*self.host.enter(), RUNTIME, "--root", self.root, "--log", log, "--log-format", "json", "create", "--bundle", self.bundle,
                           "--console-socket", self.console, self.id], env=self.environment("child.mounts"))
         self.assertInjected(result, "child.mounts")
         entries = [json.loads(line) for line in log.read_text().splitlines()]
@@ -173,7 +209,7 @@ class Start(Faults):
         self.assertEqual(self.hooks_that_ran()[-1], "poststop")
 
     def test_last_steps_of_the_init(self):
-        for stage in ("child.finish", "child.exec"):
+        for stage in ("child.finish", "child.landlock-enter", "child.seccomp", "child.exec"):
             with self.subTest(stage=stage):
                 self.assertOk(self.create_with(stage))
                 self.assertInjected(self.start(), stage)
@@ -238,7 +274,8 @@ class Exec(Faults):
             with self.subTest(stage=stage):
                 result = self.exec("/bin/sleep", "1000", env=self.environment(f"kill:{stage}"))
                 # Right before execve it cannot be told from a process that ran and was killed.
-                self.assertIn(result.status, {"exec.attach": [-9], "child.finish": [137], "child.exec": [137]}.get(stage, [255]))
+                late = "child.finish", "child.landlock-enter", "child.seccomp", "child.exec"
+                self.assertIn(result.status, [-9] if stage == "exec.attach" else [137] if stage in late else [255])
                 self.assertAsBefore()
 
 

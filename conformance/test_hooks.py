@@ -5,7 +5,7 @@ import os
 import signal
 import unittest
 
-from harness import IS_NUCLEUS, RUNTIME, Case, command, is_alive, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, Case, command, is_alive, main, rule, wait_until
 
 CREATE_KINDS = ("prestart", "createRuntime", "createContainer")
 KINDS = (*CREATE_KINDS, "startContainer", "poststart", "poststop")
@@ -56,6 +56,8 @@ class Hooks(Case):
 
 
 class Order(Hooks):
+    @rule("MUST", "config.md#posix-platform-hooks",
+          "prestart, createRuntime, createContainer, startContainer, poststart, poststop: each in its turn")
     def test_each_kind_in_its_turn(self):
         self.mark_all()
         self.sh("echo process >> /seen/order; exec sleep 1000")
@@ -71,6 +73,8 @@ class Order(Hooks):
         self.assertOk(self.delete())
         self.assertEqual(self.order()[6:], ["poststop"])
 
+    @rule("MUST", "config.md#posix-platform-hooks",
+          "prestart, createRuntime, createContainer, startContainer, poststart, poststop: each in its turn")
     def test_run(self):
         self.mark_all()
         self.sh("echo process >> /seen/order")
@@ -80,6 +84,7 @@ class Order(Hooks):
         self.assertEqual(sorted(order[4:6]), ["poststart", "process"])
         self.assertEqual(order[6:], ["poststop"])
 
+    @rule("MUST", "config.md#posix-platform-hooks", "hooks run in the order listed")
     def test_as_listed(self):
         for kind in KINDS:
             for number in range(5):
@@ -87,6 +92,7 @@ class Order(Hooks):
         self.live()
         self.assertEqual(self.order(), [f"{kind}{number}" for kind in KINDS for number in range(5)])
 
+    @rule("MUST", "config.md#posix-platform-hooks", "poststart: after the user's process has been executed, before start returns")
     def test_poststart_comes_after_execve(self):
         # A moment before, the same pid would still show the runtime as its program.
         self.add("poststart", 'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/" | tr -dc 0-9); cat /proc/$pid/cmdline > @/line')
@@ -97,6 +103,7 @@ class Order(Hooks):
             self.assertEqual(self.read("line"), "/bin/sleep\0" + "1000\0")
             self.assertOk(self.delete("--force"))
 
+    @rule("MUST", "config.md#posix-platform-hooks", "poststart: after the user's process has been executed, before start returns")
     def test_poststart_does_not_run_when_execve_fails(self):
         self.mark_all()
         (self.rootfs / "bin/broken").write_bytes(b"\x7fELF" + b"x" * 100)
@@ -108,11 +115,13 @@ class Order(Hooks):
         self.assertNotIn("poststart", self.order())
         self.assertEqual(self.order().count("poststop"), 1)
 
+    @rule("MUST", "config.md#posix-platform-hooks", "poststart: after the user's process has been executed, before start returns")
     def test_start_waits_for_poststart(self):
         self.add("poststart", "sleep 0.3; echo done > @/order")
         self.running()
         self.assertEqual(self.order(), ["done"])
 
+    @rule("MUST", "config.md#posix-platform-hooks", "poststop: after the container is deleted, before delete returns")
     def test_poststop_once_when_a_running_container_is_deleted(self):
         self.mark_all()
         self.running()
@@ -120,6 +129,7 @@ class Order(Hooks):
         self.assertEqual(self.order()[-1:], ["poststop"])
         self.assertEqual(self.order().count("poststop"), 1)
 
+    @rule("MUST", "config.md#posix-platform-hooks", "poststop: after the container is deleted, before delete returns")
     def test_poststop_of_a_container_that_was_never_started(self):
         self.mark_all()
         self.assertOk(self.create())
@@ -128,6 +138,7 @@ class Order(Hooks):
 
 
 class Input(Hooks):
+    @rule("MUST", "config.md#posix-platform-hooks", "the container's state is on stdin")
     def test_state_on_stdin(self):
         self.config["annotations"] = {"org.example.key": "value \"quoted\" ü"}
         for kind in KINDS:
@@ -149,6 +160,7 @@ class Input(Hooks):
                 else:
                     self.assertGreater(state["pid"], 0)
 
+    @rule("MUST", "config.md#posix-platform-hooks", "args and env are exactly what was given")
     def test_environment_is_exact(self):
         wanted = ["ONE=1", "TWO=two words", "EMPTY=", "NOVALUE"]
         for kind in KINDS:
@@ -159,6 +171,7 @@ class Input(Hooks):
             with self.subTest(kind=kind):
                 self.assertEqual(self.read(kind), "".join(f"{entry}\0" for entry in wanted))
 
+    @rule("MUST", "config.md#posix-platform-hooks", "args and env are exactly what was given")
     def test_no_environment_is_none(self):
         os.environ["NUCLEUS_TEST_OF_CALLER"] = "1"
         self.addCleanup(os.environ.pop, "NUCLEUS_TEST_OF_CALLER")
@@ -170,6 +183,7 @@ class Input(Hooks):
                 self.assertTrue((self.seen / kind).exists())
                 self.assertEqual(self.read(kind), "")
 
+    @rule("MUST", "config.md#posix-platform-hooks", "args and env are exactly what was given")
     def test_arguments(self):
         # argv[0] is the caller's to choose; without args it is the path.
         script = self.directory / "script"
@@ -229,6 +243,7 @@ class Input(Hooks):
 
 
 class Place(Hooks):
+    @rule("MUST", "config.md#posix-platform-hooks", "each kind runs in its namespaces, and its path is found there")
     def test_namespaces(self):
         # poststop runs when the container's are gone: the runtime's is all that is left for it.
         for kind in KINDS:
@@ -246,6 +261,7 @@ class Place(Hooks):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
+    @rule("MUST", "config.md#posix-platform-hooks", "each kind runs in its namespaces, and its path is found there")
     def test_paths(self):
         # All but startContainer's are the host's paths; startContainer's is the container's.
         host = self.directory / "hook"
@@ -257,6 +273,7 @@ class Place(Hooks):
         self.live()
         self.assertEqual(self.order(), list(KINDS))
 
+    @rule("MUST", "config.md#posix-platform-hooks", "each kind runs in its namespaces, and its path is found there")
     def test_root_of_startcontainer_is_the_containers(self):
         self.add("startContainer", "ls / > @/list; cat /proc/1/cmdline > @/init; id -u > @/uid")
         self.running()
@@ -264,6 +281,7 @@ class Place(Hooks):
         self.assertNotIn("usr/lib", self.read("list"))
         self.assertEqual(self.read("uid"), "0\n")
 
+    @rule("MUST", "config.md#posix-platform-hooks", "createRuntime: after the namespaces are made, before the root is changed")
     def test_network_exists_when_createruntime_runs(self):
         # What every network plugin relies on.
         self.add("createRuntime", 'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/" | tr -dc 0-9); '
@@ -274,18 +292,21 @@ class Place(Hooks):
         self.assertNotEqual(self.read("net").strip(), os.readlink("/proc/self/ns/net"))
         self.assertIn("UP", result.out)
 
+    @rule("MUST", "config.md#posix-platform-hooks", "createContainer: after the mounts, before the root is changed")
     def test_mount_of_createcontainer_is_seen_inside(self):
         # How devices and libraries of accelerators come into containers.
         self.add("createContainer", f"mount -t tmpfs tmpfs {self.rootfs}/mnt && echo injected > {self.rootfs}/mnt/file")
         self.assertEqual(self.output("cat /mnt/file"), "injected\n")
         self.assertFalse((self.rootfs / "mnt/file").exists(), "the host does not see it")
 
+    @rule("MUST", "config.md#posix-platform-hooks", "createRuntime: after the namespaces are made, before the root is changed")
     def test_mount_of_createruntime_by_nsenter_is_seen_inside(self):
         self.add("createRuntime", 'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/" | tr -dc 0-9); '
                                   f"nsenter -t $pid -m sh -c 'mount -t tmpfs tmpfs {self.rootfs}/mnt && "
                                   f"echo injected > {self.rootfs}/mnt/file'")
         self.assertEqual(self.output("cat /mnt/file"), "injected\n")
 
+    @rule("MUST", "config.md#posix-platform-hooks", "createContainer: after the mounts, before the root is changed")
     def test_configured_mounts_are_there_for_createcontainer(self):
         self.add("createContainer", f"stat -f -c %T {self.rootfs}/proc {self.rootfs}/dev > @/types")
         self.assertOk(self.run_container())
@@ -296,6 +317,8 @@ class Failure(Hooks):
     def fails(self, kind, result, *words):
         self.assertFails(result, f"{kind} hook" if IS_NUCLEUS else "hook", *words)
 
+    @rule("MUST", "runtime.md#lifecycle",
+          "a failing prestart, createRuntime, createContainer or startContainer hook: error, the container is destroyed, poststop runs")
     def test_kinds_of_create(self):
         for kind in CREATE_KINDS:
             with self.subTest(kind=kind):
@@ -313,6 +336,8 @@ class Failure(Hooks):
                 before = CREATE_KINDS[:CREATE_KINDS.index(kind) + 1]
                 self.assertEqual(self.order(), [*before, "poststop"])
 
+    @rule("MUST", "runtime.md#lifecycle",
+          "a failing prestart, createRuntime, createContainer or startContainer hook: error, the container is destroyed, poststop runs")
     def test_startcontainer(self):
         self.mark_all()
         self.add("startContainer", "exit 3")
@@ -322,6 +347,7 @@ class Failure(Hooks):
         self.assertNothingLeft()
         self.assertEqual(self.order(), [*CREATE_KINDS, "startContainer", "poststop"])
 
+    @rule("MUST", "runtime.md#lifecycle", "a failing poststart hook: error, the container is stopped and destroyed")
     def test_poststart(self):
         self.mark_all()
         self.add("poststart", "exit 3")
@@ -333,6 +359,8 @@ class Failure(Hooks):
         self.assertNothingLeft()
         self.assertEqual(self.order(), [*CREATE_KINDS, "startContainer", "poststart", "poststop"])
 
+    @rule("MUST", "runtime.md#warnings", "a warning does not change what happens")
+    @rule("MUST", "runtime.md#lifecycle", "a failing poststop hook: a warning, the others still run")
     def test_poststop_only_warns(self):
         self.add("poststop", "echo one >> @/order; exit 3")
         self.config["hooks"]["poststop"].append({"path": "/nucleus-test/missing"})
@@ -358,6 +386,7 @@ class Failure(Hooks):
                 self.assertEqual(self.order(), ["poststop"])
                 self.assertNothingLeft()
 
+    @rule("MUST", "runtime.md#lifecycle", "a failing poststop hook: a warning, the others still run")
     def test_run_with_failing_poststop(self):
         self.add("poststop", "exit 3")
         self.sh("exit 7")
@@ -405,6 +434,7 @@ class Failure(Hooks):
 
 
 class Timeout(Hooks):
+    @rule("MUST", "config.md#posix-platform-hooks", "timeout ends a hook, and is a failure")
     def test_each_kind(self):
         # The hook would go on for an hour; the harness gives up after a minute.
         for kind in KINDS[:-1]:
@@ -418,6 +448,7 @@ class Timeout(Hooks):
                 self.assertNothingLeft()
                 (self.seen / "order").unlink()
 
+    @rule("MUST", "config.md#posix-platform-hooks", "timeout ends a hook, and is a failure")
     def test_poststop(self):
         self.add("poststop", "exec sleep 3600", timeout=1)
         self.add("poststop", "echo after > @/order")
@@ -433,6 +464,7 @@ class Timeout(Hooks):
         pid = int(self.read("pid"))
         wait_until(lambda: not is_alive(pid), "end of the hook's own child")
 
+    @rule("MUST", "config.md#posix-platform-hooks", "timeout ends a hook, and is a failure")
     def test_hook_that_ends_in_time(self):
         for kind in KINDS:
             self.add(kind, f"echo {kind} >> @/order", timeout=30)

@@ -16,7 +16,7 @@ import termios
 import threading
 import unittest
 
-from harness import IS_NUCLEUS, RUNTIME, Case, cgroup_directories, command, is_alive, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, Case, cgroup_directories, command, is_alive, main, rule, wait_until
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -55,6 +55,7 @@ class Life(Case):
 
 
 class Status(Life):
+    @rule("MUST", "runtime.md#state", "status: creating, created, running, stopped")
     def test_created_running_stopped(self):
         self.sh("echo ran >> /tmp/marks; exec sleep 1000")
         self.assertOk(self.create())
@@ -72,6 +73,7 @@ class Status(Life):
         self.assertOk(self.delete())
         self.assertFails(self.runtime("state", self.id), "container does not exist")
 
+    @rule("MUST", "runtime.md#state", "status: creating, created, running, stopped")
     def test_creating(self):
         # While a hook of create runs.
         fifo = self.directory / "fifo"
@@ -88,6 +90,7 @@ class Status(Life):
         self.assertEqual(create.wait(30), 0)
         self.assertEqual(self.status(), "created")
 
+    @rule("MAY", "runtime.md#state", "status: paused")
     def test_paused(self):
         pid = self.running()
         self.assertOk(self.runtime("pause", self.id))
@@ -110,6 +113,7 @@ class Status(Life):
         self.assertFails(self.start(), "cannot start a container that has stopped")
         self.assertOk(self.delete())
 
+    @rule("MUST", "runtime.md#delete", "what create made is removed, and the id is free")
     def test_same_id_again(self):
         for _ in range(3):
             self.running()
@@ -138,6 +142,7 @@ class Frozen(Life):
                                 for kind in ("poststart", "poststop")}
         self.write()
 
+    @rule("MUST", "runtime.md#create", "config.json edited afterwards has no effect")
     def test_edited_after_create(self):
         self.config["annotations"] = {"which": "original"}
         self.process["env"] = ["PATH=/bin", "WHICH=original"]
@@ -154,6 +159,7 @@ class Frozen(Life):
         self.assertOk(self.delete("--force"))
         self.assertEqual(sorted(p.name for p in self.directory.glob("*-post*")), ["original-poststart", "original-poststop"])
 
+    @rule("MUST", "runtime.md#create", "config.json edited afterwards has no effect")
     def test_removed_after_create(self):
         self.sh("exec sleep 1000")
         self.assertOk(self.create())
@@ -171,12 +177,14 @@ class Frozen(Life):
 
 
 class Start(Life):
+    @rule("MUST", "runtime.md#start", "of one that is not created: error, and no effect")
     def test_running(self):
         pid = self.running("echo ran >> /tmp/marks; exec sleep 1000")
         self.assertFails(self.start(), "cannot start an already running container")
         self.assertEqual((self.status(), self.state()["pid"]), ("running", pid))
         self.assertEqual(self.marks(), ["ran"])
 
+    @rule("MUST", "runtime.md#start", "of one that is not created: error, and no effect")
     def test_stopped(self):
         self.sh("echo ran >> /tmp/marks")
         self.assertOk(self.create())
@@ -191,6 +199,7 @@ class Start(Life):
         self.assertFails(self.start(), "cannot start")
         self.assertEqual((self.status(), self.state()["pid"]), ("paused", pid))
 
+    @rule("MUST", "config.md#process", "process absent: create succeeds, start is an error")
     @unittest.skipUnless(IS_NUCLEUS, "runc refuses at create")
     def test_without_a_process(self):
         del self.config["process"]
@@ -253,6 +262,7 @@ class Start(Life):
 
 
 class Kill(Life):
+    @rule("MUST", "runtime.md#kill", "the signal reaches the process")
     def test_created(self):
         self.assertOk(self.create())
         self.assertOk(self.kill())
@@ -260,6 +270,7 @@ class Kill(Life):
         self.assertFails(self.kill(), "container not running")
         self.assertFails(self.start(), "cannot start a container that has stopped")
 
+    @rule("MUST", "runtime.md#kill", "of one that is neither created nor running: error, and no effect")
     def test_stopped(self):
         self.assertOk(self.create())
         self.assertOk(self.start())
@@ -351,6 +362,7 @@ class Delete(Life):
         self.assertOk(self.delete("--force"))
         self.assertNothingLeft()
 
+    @rule("MUST", "runtime.md#delete", "what was not made by create is not removed")
     def test_what_was_there_before_stays(self):
         # A cgroup and a network namespace of somebody else.
         directory = pathlib.Path("/sys/fs/cgroup/pids/nucleus-test", f"{self.id}-before")

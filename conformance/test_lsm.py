@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import IS_NUCLEUS, Case, main
+from harness import IS_NUCLEUS, Case, main, rule
 
 
 def _enabled():
@@ -61,6 +61,7 @@ class Labels(Case):
 
 @needs_it
 class AppArmor(Labels):
+    @rule("MUST", "config.md#linux-process", "apparmorProfile is the process's; a host without AppArmor: error")
     def test_init_has_it(self):
         self.process["apparmorProfile"] = name = self.load()
         self.assertEqual(self.output("cat /proc/self/attr/current"), self.confined(name))
@@ -70,6 +71,7 @@ class AppArmor(Labels):
         pid = self.running()
         self.assertEqual(pathlib.Path(f"/proc/{pid}/attr/current").read_text(), self.confined(name))
 
+    @rule("MUST", "config.md#linux-process", "apparmorProfile is the process's; a host without AppArmor: error")
     def test_it_holds(self):
         self.process["apparmorProfile"] = self.load()
         self.sh("cat /secret")
@@ -146,6 +148,7 @@ class AppArmor(Labels):
         self.assertIn("apparmor", result.err.lower())
         self.assertNotEqual(result.status, 0)
 
+    @rule("MUST", "config.md#linux-process", "apparmorProfile is the process's; a host without AppArmor: error")
     def test_unknown_profile_is_an_error(self):
         self.process["apparmorProfile"] = f"{self.id}-no-such"
         self.assertRefusedByEither()
@@ -174,6 +177,7 @@ class AppArmor(Labels):
 
 @unittest.skipIf(APPARMOR, "AppArmor is enabled on this kernel")
 class WithoutAppArmor(Labels):
+    @rule("MUST", "config.md#linux-process", "apparmorProfile is the process's; a host without AppArmor: error")
     def test_a_profile_is_refused(self):
         self.process["apparmorProfile"] = "docker-default"
         self.assertRefused("process.apparmorProfile: AppArmor is not enabled on this host")
@@ -194,10 +198,12 @@ class WithoutAppArmor(Labels):
 
 @unittest.skipIf(os.path.exists("/sys/fs/selinux/enforce"), "SELinux is enabled on this kernel")
 class WithoutSelinux(Labels):
+    @rule("MUST", "config.md#linux-process", "selinuxLabel: error without SELinux")
     def test_a_label_is_refused(self):
         self.process["selinuxLabel"] = "system_u:system_r:container_t:s0"
         self.assertRefused("process.selinuxLabel")
 
+    @rule("MUST", "config-linux.md#mount-label", "mountLabel: an error without SELinux")
     def test_a_mount_label_is_refused(self):
         self.linux["mountLabel"] = "system_u:object_r:container_file_t:s0"
         self.assertRefused("mountLabel")

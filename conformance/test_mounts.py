@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import harness
-from harness import Case, main, parse_mounts, wait_until
+from harness import Case, main, parse_mounts, rule, wait_until
 
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")  # the host's controllers are in cgroup v2
 ATIME = {"relatime", "noatime"}  # neither: strictatime
@@ -84,6 +84,7 @@ class Options(Mounts):
     # Known, and nothing to be seen of them in mountinfo.
     SILENT = [["mand"], ["nomand"], ["iversion"], ["noiversion"], ["silent"], ["loud"], ["silent", "loud"]]
 
+    @rule("MUST", "config.md#linux-mount-options", "ro rw suid nosuid dev nodev exec noexec on a filesystem of its own")
     def test_flags(self):
         for number, (options, _, _) in enumerate(self.FLAGS):
             self.add(f"/m/{number}", options=options)
@@ -94,6 +95,8 @@ class Options(Mounts):
                 self.assertLessEqual(wanted, got)
                 self.assertFalse(unwanted & got, got)
 
+    @rule("MUST", "config.md#linux-mount-options",
+          "atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime")
     def test_access_times(self):
         for number, (options, _) in enumerate(self.ATIMES):
             self.add(f"/m/{number}", options=options)
@@ -102,6 +105,7 @@ class Options(Mounts):
             with self.subTest(options=options):
                 self.assertAtime(mounts[f"/m/{number}"], wanted)
 
+    @rule("MUST", "config.md#linux-mount-options", "sync async dirsync lazytime nolazytime")
     def test_superblock(self):
         for number, (options, _, _) in enumerate(self.SUPERBLOCK):
             self.add(f"/m/{number}", options=options)
@@ -112,6 +116,7 @@ class Options(Mounts):
                 self.assertLessEqual(wanted, got)
                 self.assertFalse(unwanted & got, got)
 
+    @rule("MUST", "config.md#linux-mount-options", "iversion noiversion silent loud defaults")
     def test_without_a_trace(self):
         for number, options in enumerate(self.SILENT):
             self.add(f"/m/{number}", options=options)
@@ -119,11 +124,13 @@ class Options(Mounts):
         for number, _ in enumerate(self.SILENT):
             self.assertEqual(mounts[f"/m/{number}"].type, "tmpfs")
 
+    @rule("MUST", "config.md#mounts", "options that are not listed go to the filesystem (acl and the like)")
     def test_unknown_option_is_the_filesystems(self):
         self.add("/m", options=["size=64k", "nr_inodes=100", "mode=1750", "uid=5", "gid=6"])
         self.assertEqual(self.output("stat -c '%a %u %g' /m; stat -f -c '%b %S %c' /m").split(),
                          ["1750", "5", "6", "16", "4096", "100"])
 
+    @rule("MUST", "config.md#mounts", "options that are not listed go to the filesystem (acl and the like)")
     def test_unknown_option_of_the_filesystem(self):
         self.add("/m", options=["no-such-option"])
         self.assertFails(self.create(), "/m")
@@ -138,6 +145,7 @@ class Options(Mounts):
         self.assertFails(self.create())
         self.assertNothingLeft()
 
+    @rule("MUST", "config.md#mounts", "destination is needed")
     def test_no_destination(self):
         self.config["mounts"].append({"type": "tmpfs", "source": "tmpfs"})
         self.assertRefused("destination")
@@ -155,10 +163,12 @@ class Bind(Mounts):
             subprocess.run(["mount", "-o", ",".join(("remount", "bind", *options)), place], check=True)
         return place
 
+    @rule("MUST", "config.md#mounts", "bind and rbind")
     def test_directory(self):
         self.bind(self.source(), "/mnt")
         self.assertEqual(self.output("cat /mnt/file; ls /mnt/sub"), "content\n")
 
+    @rule("MUST", "config.md#mounts", "bind and rbind")
     def test_recursive(self):
         self.bind(self.source(), "/mnt", "rbind")
         self.assertEqual(self.output("cat /mnt/file /mnt/sub/deep"), "content\ndeep\n")
@@ -167,6 +177,7 @@ class Bind(Mounts):
         self.config["mounts"].append({"destination": "/mnt", "type": "bind", "source": str(self.source())})
         self.assertEqual(self.output("cat /mnt/file"), "content\n")
 
+    @rule("MUST", "config.md#mounts", "bind and rbind")
     def test_option_alone_says_it(self):
         for number, kind in enumerate(("none", "", None)):
             with self.subTest(type=kind):
@@ -177,6 +188,7 @@ class Bind(Mounts):
                 self.config["mounts"].append(mount)
                 self.assertIn("config.json", self.output("ls /mnt"))
 
+    @rule("MUST", "config.md#mounts", "a file may be bound, and what is missing below the root is made")
     def test_file(self):
         file = self.directory / "one"
         file.write_text("one\n")
@@ -184,6 +196,7 @@ class Bind(Mounts):
         self.bind(file, "/etc/there")
         self.assertEqual(self.output("cat /etc/there"), "one\n")
 
+    @rule("MUST", "config.md#mounts", "a file may be bound, and what is missing below the root is made")
     def test_file_on_a_missing_target(self):
         file = self.directory / "one"
         file.write_text("one\n")
@@ -191,11 +204,13 @@ class Bind(Mounts):
         self.assertEqual(self.output("cat /deep/down/file"), "one\n")
         self.assertEqual((self.rootfs / "deep/down/file").stat().st_size, 0)
 
+    @rule("MUST", "config.md#mounts", "a file may be bound, and what is missing below the root is made")
     def test_directory_on_a_missing_target(self):
         self.bind(self.source(), "/deep/down/directory")
         self.assertEqual(self.output("cat /deep/down/directory/file"), "content\n")
         self.assertTrue((self.rootfs / "deep/down/directory").is_dir())
 
+    @rule("MUST", "config.md#mounts", "a file may be bound, and what is missing below the root is made")
     def test_fifo_and_device(self):
         os.mkfifo(self.directory / "fifo")
         self.bind(self.directory / "fifo", "/tmp/fifo")
@@ -210,12 +225,14 @@ class Bind(Mounts):
         self.bind(self.source(), "/etc/passwd")
         self.assertFails(self.create(), "/etc/passwd")
 
+    @rule("MUST", "config.md#mounts", "source: relative to the bundle")
     def test_relative_source_is_of_the_bundle(self):
         (self.bundle / "data").mkdir()
         (self.bundle / "data/file").write_text("of the bundle\n")
         self.bind("data", "/mnt")
         self.assertEqual(self.output("cat /mnt/file"), "of the bundle\n")
 
+    @rule("MUST", "config.md#mounts", "a source that is missing: error")
     def test_missing_source(self):
         self.bind(self.directory / "missing", "/mnt")
         self.assertRefused("missing")
@@ -225,6 +242,7 @@ class Bind(Mounts):
         self.assertFails(self.create())
         self.assertNothingLeft()
 
+    @rule("MUST", "config.md#linux-mount-options", "ro rw suid nosuid dev nodev exec noexec on a bind mount, each way")
     def test_read_only(self):
         self.bind(self.source(), "/mnt", "ro")
         self.assertEqual(self.output("touch /mnt/new 2>&1; touch /mnt/file 2>&1; true").count("Read-only"), 2)
@@ -253,12 +271,15 @@ class Bind(Mounts):
         self.bind(self.source("nosuid", "nodev"), "/mnt", "noexec")
         self.assertLessEqual({"nosuid", "nodev", "noexec"}, self.mounts()["/mnt"].options)
 
+    @rule("MUST", "config.md#linux-mount-options", "ro rw suid nosuid dev nodev exec noexec on a bind mount, each way")
     def test_flags_are_cleared_where_said(self):
         self.bind(self.source("nosuid", "nodev", "noexec", "ro", "nodiratime", "noatime"), "/mnt",
                   "suid", "dev", "exec", "diratime", "relatime")
         got = self.mounts()["/mnt"].options
         self.assertFalse({"nosuid", "nodev", "noexec", "nodiratime", "noatime"} & got, got)
 
+    @rule("MUST", "config.md#linux-mount-options", "ro rw suid nosuid dev nodev exec noexec on a bind mount, each way")
+    @rule("SHOULD", "config.md#linux-mount-options", "symfollow nosymfollow")
     def test_each_flag(self):
         source = self.source()
         for number, (options, _, _) in enumerate(Options.FLAGS):
@@ -270,6 +291,8 @@ class Bind(Mounts):
                 self.assertLessEqual(wanted, got)
                 self.assertFalse(unwanted & got, got)
 
+    @rule("MUST", "config.md#linux-mount-options",
+          "atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime")
     def test_each_access_time(self):
         source = self.source()
         for number, (options, _) in enumerate(Options.ATIMES):
@@ -297,6 +320,7 @@ class Recursive(Mounts):
         subprocess.run(["mount", "-t", "tmpfs", *flags, "tmpfs", place / "sub"], check=True)
         return place
 
+    @rule("SHOULD", "config.md#linux-mount-options", "rro rrw rsuid rnosuid rdev rnodev rexec rnoexec rsymfollow rnosymfollow")
     def test_set(self):
         source = self.source("plain")
         for option in self.SET:
@@ -307,6 +331,7 @@ class Recursive(Mounts):
                 with self.subTest(option=option, point=point):
                     self.assertIn(flag, mounts[point].options)
 
+    @rule("SHOULD", "config.md#linux-mount-options", "rro rrw rsuid rnosuid rdev rnodev rexec rnoexec rsymfollow rnosymfollow")
     def test_clear(self):
         # A read-only superblock could not be written to whatever the mount says: mounted first, made read-only then.
         source = self.source("strict", "nosuid", "nodev", "noexec", "nodiratime", "nosymfollow")
@@ -322,6 +347,8 @@ class Recursive(Mounts):
                     self.assertNotIn(flag, mounts[point].options)
                     self.assertLessEqual(set(self.CLEAR.values()) - {flag}, mounts[point].options)
 
+    @rule("SHOULD", "config.md#linux-mount-options",
+          "ratime rnoatime rdiratime rnodiratime rrelatime rnorelatime rstrictatime rnostrictatime")
     def test_access_times(self):
         source = self.source("noatime", "noatime")
         for option in self.ATIMES:
@@ -332,6 +359,7 @@ class Recursive(Mounts):
                 with self.subTest(option=option, point=point):
                     self.assertAtime(mounts[point], wanted)
 
+    @rule("MUST", "config.md#linux-mount-options", "within a list the last word wins")
     def test_last_one_wins(self):
         source = self.source("plain")
         self.bind(source, "/m/rw", "rbind", "rro", "rrw")
@@ -340,16 +368,19 @@ class Recursive(Mounts):
         for point, flag in (("/m/rw", "rw"), ("/m/rw/sub", "rw"), ("/m/ro", "ro"), ("/m/ro/sub", "ro")):
             self.assertIn(flag, mounts[point].options, point)
 
+    @rule("SHOULD", "config.md#linux-mount-options", "rro rrw rsuid rnosuid rdev rnodev rexec rnoexec rsymfollow rnosymfollow")
     def test_on_a_filesystem_of_its_own(self):
         self.add("/m", options=["rro", "rnosuid"])
         self.assertLessEqual({"ro", "nosuid"}, self.mounts()["/m"].options)
 
+    @rule("SHOULD", "config.md#linux-mount-options", "rro rrw rsuid rnosuid rdev rnodev rexec rnoexec rsymfollow rnosymfollow")
     def test_read_only_below_holds(self):
         self.bind(self.source("plain"), "/mnt", "rbind", "rro")
         self.assertEqual(self.output("touch /mnt/a 2>&1; touch /mnt/sub/a 2>&1; true").count("Read-only"), 2)
 
 
 class Propagation(Mounts):
+    @rule("MUST", "config.md#linux-mount-options", "private shared slave unbindable and their recursive forms")
     def test_on_a_filesystem_of_its_own(self):
         for option in ("shared", "rshared", "private", "rprivate", "slave", "rslave", "unbindable", "runbindable"):
             self.add(f"/m/{option}", options=[option])
@@ -361,6 +392,7 @@ class Propagation(Mounts):
         for option in ("unbindable", "runbindable"):
             self.assertTrue(mounts[f"/m/{option}"].is_unbindable(), option)
 
+    @rule("MUST", "config.md#linux-mount-options", "within a list the last word wins")
     def test_last_one_wins(self):
         self.add("/m/a", options=["shared", "private"])
         self.add("/m/b", options=["private", "shared"])
@@ -375,6 +407,7 @@ class Propagation(Mounts):
         subprocess.run(["mount", "--make-shared", place / "sub"], check=True)
         return place
 
+    @rule("MUST", "config.md#linux-mount-options", "private shared slave unbindable and their recursive forms")
     def test_on_a_bind_mount(self):
         source = self.source()
         for option in ("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"):
@@ -404,9 +437,11 @@ class Propagation(Mounts):
         (source / "later/file").write_text("seen\n")
         return "file" in self.exec("ls", "/mnt/later").out
 
+    @rule("MUST", "config.md#linux-mount-options", "private shared slave unbindable and their recursive forms")
     def test_slave_receives(self):
         self.assertTrue(self.later(self.shared("source"), "rslave"))
 
+    @rule("MUST", "config.md#linux-mount-options", "private shared slave unbindable and their recursive forms")
     def test_private_does_not_receive(self):
         self.assertFalse(self.later(self.shared("source"), "rprivate"))
 
@@ -448,16 +483,20 @@ class RootPropagation(Mounts):
         self.assertEqual(harness.host_mounts(self.directory), before, "the host's mounts have changed")
         return root
 
+    @rule("MUST", "config-linux.md#rootfs-mount-propagation", "shared slave private unbindable")
     def test_shared(self):
         self.assertTrue(self.root_mount("shared").is_shared())
 
+    @rule("MUST", "config-linux.md#rootfs-mount-propagation", "shared slave private unbindable")
     def test_slave(self):
         root = self.root_mount("slave")
         self.assertFalse(root.is_shared())
 
+    @rule("MUST", "config-linux.md#rootfs-mount-propagation", "shared slave private unbindable")
     def test_private(self):
         self.assertEqual(self.root_mount("private").propagation, [])
 
+    @rule("MUST", "config-linux.md#rootfs-mount-propagation", "shared slave private unbindable")
     def test_unbindable(self):
         self.assertTrue(self.root_mount("unbindable").is_unbindable())
 
@@ -501,6 +540,7 @@ class RootPropagation(Mounts):
 
 
 class Order(Mounts):
+    @rule("MUST", "config.md#mounts", "mounts are made in the order listed")
     def test_later_on_top_of_earlier(self):
         (self.bundle / "data").mkdir()
         (self.bundle / "data/file").write_text("seen\n")
@@ -508,6 +548,7 @@ class Order(Mounts):
         self.bind("data", "/m/inner")
         self.assertEqual(self.output("cat /m/inner/file"), "seen\n")
 
+    @rule("MUST", "config.md#mounts", "mounts are made in the order listed")
     def test_earlier_is_covered_by_later(self):
         (self.bundle / "data").mkdir()
         (self.bundle / "data/file").write_text("covered\n")
@@ -515,11 +556,13 @@ class Order(Mounts):
         self.add("/m")
         self.assertEqual(self.output("ls -A /m"), "")
 
+    @rule("MUST", "config.md#mounts", "mounts are made in the order listed")
     def test_same_place_twice(self):
         self.add("/m", options=["size=64k"])
         self.add("/m", options=["size=128k"])
         self.assertEqual(self.output("stat -f -c %b /m"), "32\n")
 
+    @rule("MAY", "config.md#mounts", "a relative destination is taken as one from \"/\"")
     def test_relative_destination_is_from_the_root(self):
         self.add("relative/place")
         self.assertEqual(self.mounts()["/relative/place"].type, "tmpfs")
@@ -541,6 +584,7 @@ class Order(Mounts):
 
 
 class Remount(Mounts):
+    @rule("MUST", "config.md#linux-mount-options", "remount")
     def test_flags(self):
         self.add("/m")
         self.add("/m", options=["remount", "ro", "nosuid"])
@@ -554,11 +598,13 @@ class Remount(Mounts):
         self.assertIn("ro", mounts["/m"].options | mounts["/m"].super)
         self.assertIn("rw", mounts["/n"].options)
 
+    @rule("MUST", "config.md#linux-mount-options", "remount")
     def test_parameters(self):
         self.add("/m", options=["size=64k"])
         self.add("/m", options=["remount", "size=128k"])
         self.assertEqual(self.output("stat -f -c %b /m"), "32\n")
 
+    @rule("MUST", "config.md#linux-mount-options", "remount")
     def test_bind_remount_changes_what_is_there(self):
         (self.bundle / "data").mkdir()
         (self.bundle / "data/file").write_text("seen\n")
@@ -569,6 +615,7 @@ class Remount(Mounts):
         # Not a second mount on top, which would leave the first as it was below.
         self.assertEqual(self.output("grep -c ' /m ' /proc/self/mountinfo"), "1\n")
 
+    @rule("MUST", "config.md#linux-mount-options", "remount")
     def test_of_nothing(self):
         self.add("/m", options=["remount", "ro"])
         self.assertRefused("/m")
@@ -591,6 +638,7 @@ class CopyUp(Mounts):
         os.chown(place, 3, 4)
         self.add_capabilities("CAP_DAC_OVERRIDE")
 
+    @rule("MAY", "config.md#linux-mount-options", "tmpcopyup")
     def test_copied(self):
         self.add("/var/data", options=["tmpcopyup"])
         script = ("cd /var/data; cat file; stat -c '%a %u %g %Y' file; readlink link; readlink dangling; stat -c %a deep/er; "
@@ -600,11 +648,13 @@ class CopyUp(Mounts):
                           "tmpfs", "6"])
         self.assertFalse((self.rootfs / "var/data/new").exists())
 
+    @rule("MAY", "config.md#linux-mount-options", "tmpcopyup")
     def test_read_only(self):
         self.add("/var/data", options=["tmpcopyup", "ro"])
         self.assertEqual(self.output("cat /var/data/file; touch /var/data/new 2>&1; true").splitlines()[0], "content")
         self.assertIn("ro", self.mounts()["/var/data"].options)
 
+    @rule("MAY", "config.md#linux-mount-options", "tmpcopyup")
     def test_what_does_not_fit_is_an_error(self):
         (self.rootfs / "var/data/big").write_bytes(b"x" * 200000)
         self.add("/var/data", options=["tmpcopyup", "size=64k"])
@@ -614,6 +664,7 @@ class CopyUp(Mounts):
         self.add("/var/other", options=["tmpcopyup"])
         self.assertEqual(self.output("ls -A /var/other"), "")
 
+    @rule("MAY", "config.md#linux-mount-options", "tmpcopyup")
     def test_other_filesystem_is_an_error(self):
         self.add("/var/data", type="proc", options=["tmpcopyup"])
         self.assertFails(self.create(), "tmpcopyup")
@@ -636,6 +687,7 @@ class Locked(Mounts):
         self.flags = {"nosuid", "nodev", "noexec", "ro", "noatime"}
         subprocess.run(["mount", "-o", ",".join(["remount", "bind", *self.flags]), self.place], check=True)
 
+    @rule("MUST", "config.md#mounts", "flags that a user namespace locks are kept, clearing one is an error")
     def test_what_is_not_said_stays(self):
         for options in ([], ["ro"], ["nosuid", "nodev"], ["rprivate"], ["noexec", "rslave"], ["ro", "noatime"]):
             with self.subTest(options):
@@ -643,6 +695,7 @@ class Locked(Mounts):
                 self.bind(self.place, "/mnt", *options)
                 self.assertLessEqual(self.flags, self.mounts()["/mnt"].options)
 
+    @rule("MUST", "config.md#mounts", "flags that a user namespace locks are kept, clearing one is an error")
     def test_what_cannot_be_cleared_is_an_error(self):
         for option in ("suid", "dev", "exec", "rw"):
             with self.subTest(option):
@@ -688,6 +741,7 @@ class IdMapped(Mounts):
     def owners(self, *paths):
         return self.output("cd /mnt; stat -c %u:%g " + " ".join(paths)).split()
 
+    @rule("SHOULD", "config.md#linux-mount-options", "idmap: with the mappings of the mount")
     def test_owners(self):
         for options in (["bind", "idmap"], ["bind"]):
             with self.subTest(options):
@@ -696,6 +750,7 @@ class IdMapped(Mounts):
                 self.assertEqual(self.owners("0", "1000"), ["65534:65534", "3000:3000"])
         self.assertEqual((self.place / "1000").stat().st_uid, 1000, "the host sees them as before")
 
+    @rule("SHOULD", "config.md#linux-mount-options", "idmap: with the mappings of the mount")
     def test_new_files(self):
         self.process["user"] = {"uid": 3000, "gid": 3000}
         os.chown(self.place, 1000, 1000)  # nobody may write where the owner has no mapping
@@ -703,6 +758,7 @@ class IdMapped(Mounts):
         self.output("touch /mnt/new")
         self.assertEqual(((self.place / "new").stat().st_uid, (self.place / "new").stat().st_gid), (1000, 1000))
 
+    @rule("SHOULD", "config.md#linux-mount-options", "ridmap: all that lies below as well")
     def test_what_lies_below(self):
         self.mapped("rbind", "idmap")
         self.assertEqual(self.owners("1000", "sub/1000"), ["3000:3000", "1000:1000"])
@@ -714,6 +770,7 @@ class IdMapped(Mounts):
         self.mapped("bind", "idmap", "ro", "nosuid")
         self.assertLessEqual({"ro", "nosuid"}, self.mounts()["/mnt"].options)
 
+    @rule("SHOULD", "config.md#linux-mount-options", "idmap without mappings takes those of the user namespace")
     def test_of_the_user_namespace(self):
         self.linux["namespaces"].append({"type": "user"})
         for name in ("uidMappings", "gidMappings"):
@@ -728,6 +785,7 @@ class IdMapped(Mounts):
         self.mapped("bind", "idmap", container=1000, host=100007)
         self.assertEqual(self.owners("0", "1000"), ["65534:65534", "7:7"])
 
+    @rule("MUST", "config.md#linux-mount-options", "idmap without mappings and without a user namespace: error")
     def test_without_any_mapping(self):
         self.add("/mnt", "bind", self.place, ["bind", "idmap"])
         self.assertFails(self.create(), "idmap")
@@ -739,6 +797,7 @@ class IdMapped(Mounts):
 
 
 class Kinds(Mounts):
+    @rule("MUST", "config.md#mounts", "proc sysfs tmpfs devpts mqueue cgroup")
     def test_the_usual_ones(self):
         mounts = self.mounts()
         for point, kind in (("/proc", "proc"), ("/dev", "tmpfs"), ("/dev/pts", "devpts"), ("/dev/shm", "tmpfs"),
@@ -753,6 +812,7 @@ class Kinds(Mounts):
                   *self.linux["readonlyPaths"]}
         self.assertLessEqual(listed, wanted)
 
+    @rule("MUST", "config.md#mounts", "proc sysfs tmpfs devpts mqueue cgroup")
     def test_process_table_is_of_the_own_namespace(self):
         self.assertLess(int(self.output("ls -d /proc/[0-9]* | wc -l")), 5)
 
@@ -762,10 +822,12 @@ class Kinds(Mounts):
         self.assertLessEqual({"nosuid", "nodev", "noexec"}, proc.options)
         self.assertTrue({"hidepid=2", "hidepid=invisible"} & proc.super, proc)
 
+    @rule("MUST", "config.md#mounts", "proc sysfs tmpfs devpts mqueue cgroup")
     def test_devpts_is_of_its_own(self):
         self.assertEqual(self.output("ls /dev/pts"), "ptmx\n")
         self.assertEqual(self.output("stat -c %a /dev/pts/ptmx"), "666\n")
 
+    @rule("MUST", "config.md#mounts", "proc sysfs tmpfs devpts mqueue cgroup")
     def test_mqueue_is_of_the_own_namespace(self):
         self.assertEqual(self.output("ls -A /dev/mqueue"), "")
 
@@ -779,6 +841,7 @@ class Kinds(Mounts):
         self.assertEqual(self.output("cat /mnt/file; echo x > /mnt/new"), "lower\n")
         self.assertTrue((self.directory / "upper/new").exists())
 
+    @rule("MUST", "config.md#posix-platform-mounts", "uidMappings and gidMappings go together")
     def test_mappings_go_together(self):
         self.add("/mnt", type="bind", source=self.bundle, options=["bind"],
                  uidMappings=[{"containerID": 0, "hostID": 1000, "size": 1}])
@@ -801,6 +864,7 @@ class Cgroup(Mounts):
     # Where the limit of processes is.
     PIDS = "/sys/fs/cgroup" if V2 else "/sys/fs/cgroup/pids"
 
+    @rule("MUST", "config.md#mounts", "cgroup: the own cgroups with a cgroup namespace")
     def test_with_a_namespace(self):
         mounts = self.listing()
         for place in self.places():
@@ -811,6 +875,7 @@ class Cgroup(Mounts):
         if not V2:
             self.assertIn("/sys/fs/cgroup/systemd", mounts)
 
+    @rule("MUST", "config.md#mounts", "cgroup: the own cgroups without a cgroup namespace")
     def test_without_a_namespace(self):
         self.without_namespace("cgroup")
         mounts = self.listing()
@@ -820,6 +885,7 @@ class Cgroup(Mounts):
             self.assertTrue(mount.root.endswith(self.id), mount)
             self.assertIn("ro", mount.options)
 
+    @rule("MUST", "config.md#mounts", "cgroup: the own cgroups without a cgroup namespace")
     def test_own_limits_are_in_sight_and_no_one_elses(self):
         for with_namespace in (True, False):
             with self.subTest(namespace=with_namespace):
@@ -834,6 +900,7 @@ class Cgroup(Mounts):
                 self.assertLessEqual(int(got[1]), 4)
                 self.assertEqual(got[2], "0")
 
+    @rule("MUST", "config.md#mounts", "cgroup: read-only where asked")
     def test_read_only_holds(self):
         self.add_capabilities("CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE")
         self.add("/sys/fs/cgroup", type="cgroup", source="cgroup", options=self.OPTIONS)
@@ -848,6 +915,7 @@ class Cgroup(Mounts):
 
 
 class Root(Mounts):
+    @rule("MUST", "config.md#root", "root.readonly true: the root filesystem is read-only inside")
     def test_read_only(self):
         self.config["root"]["readonly"] = True
         self.add("/m")
@@ -855,29 +923,35 @@ class Root(Mounts):
         self.assertEqual((out.count("Read-only"), out.count("written")), (3, 1), out)
         self.assertIn("ro", self.mounts()["/"].options)
 
+    @rule("MUST", "config.md#root", "root.readonly true: the root filesystem is read-only inside")
     def test_read_only_root_still_has_its_devices(self):
         self.config["root"]["readonly"] = True
         self.config["mounts"] = [m for m in self.config["mounts"] if not m["destination"].startswith("/dev")]
         self.assertEqual(self.output("echo gone > /dev/null && head -c 3 /dev/zero | wc -c"), "3\n")
 
+    @rule("MUST", "config.md#root", "root.path: relative to the bundle, or absolute")
     def test_writable(self):
         self.output("touch /file")
         self.assertTrue((self.rootfs / "file").exists())
 
+    @rule("MUST", "config.md#root", "root.path is a directory that exists")
     def test_missing(self):
         self.config["root"]["path"] = "no-such-rootfs"
         self.assertRefused("no-such-rootfs")
 
+    @rule("MUST", "config.md#root", "root.path is a directory that exists")
     def test_file(self):
         (self.bundle / "file").write_text("")
         self.config["root"]["path"] = "file"
         self.assertFails(self.create())
         self.assertNothingLeft()
 
+    @rule("MUST", "config.md#root", "root.path: relative to the bundle, or absolute")
     def test_absolute_path(self):
         self.config["root"]["path"] = str(self.rootfs)
         self.assertEqual(self.output("echo $((1 + 1))"), "2\n")
 
+    @rule("MUST", "config.md#root", "root is needed")
     def test_no_root(self):
         del self.config["root"]
         self.assertFails(self.create(), "root")
@@ -907,11 +981,13 @@ class Masks(Mounts):
         (self.rootfs / "etc/shadow").write_text("secret\n")
         self.add_capabilities("CAP_DAC_OVERRIDE")
 
+    @rule("MUST", "config-linux.md#masked-paths", "what is masked cannot be read")
     def test_directory(self):
         self.linux["maskedPaths"].append("/secret")
         self.assertEqual(self.output("ls -A /secret; touch /secret/x 2>&1; true").count("Read-only"), 1)
         self.assertIn("ro", self.mounts()["/secret"].options)
 
+    @rule("MUST", "config-linux.md#masked-paths", "what is masked cannot be read")
     def test_file(self):
         self.linux["maskedPaths"].append("/etc/shadow")
         self.assertEqual(self.output("cat /etc/shadow; stat -c %t:%T /etc/shadow"), "1:3\n")
@@ -920,10 +996,12 @@ class Masks(Mounts):
         self.linux["maskedPaths"] += ["/no/such/path", "/etc/passwd/below"]
         self.assertEqual(self.output("echo fine"), "fine\n")
 
+    @rule("MUST", "config-linux.md#masked-paths", "paths are absolute")
     def test_relative_is_an_error(self):
         self.linux["maskedPaths"].append("secret")
         self.assertRefused("maskedPaths")
 
+    @rule("MUST", "config-linux.md#masked-paths", "what is masked cannot be read")
     def test_in_proc(self):
         self.assertEqual(self.output("cat /proc/kcore | wc -c; cat /proc/keys | wc -c"), "0\n0\n")
 
@@ -941,10 +1019,12 @@ class Masks(Mounts):
         self.assertEqual(self.output("ls -d /secret/* | wc -l; ls -A /secret/0 /secret/39 | grep -v secret | wc -w"),
                          "41\n0\n")
 
+    @rule("MUST", "config-linux.md#readonly-paths", "what is listed is read-only")
     def test_read_only_directory(self):
         self.linux["readonlyPaths"].append("/secret")
         self.assertEqual(self.output("cat /secret/file; touch /secret/x 2>&1; true").count("Read-only"), 1)
 
+    @rule("MUST", "config-linux.md#readonly-paths", "what is listed is read-only")
     def test_read_only_file(self):
         self.linux["readonlyPaths"].append("/etc/shadow")
         self.assertEqual(self.output("cat /etc/shadow; { echo x > /etc/shadow; } 2>&1; true").count("Read-only"), 1)
@@ -959,6 +1039,7 @@ class Masks(Mounts):
         self.linux["readonlyPaths"].append("/m")
         self.assertLessEqual({"ro", "nosuid", "nodev", "noexec"}, self.mounts()["/m"].options)
 
+    @rule("MUST", "config-linux.md#readonly-paths", "what is listed is read-only")
     def test_read_only_in_proc(self):
         self.assertIn("ro", self.mounts()["/proc/sys"].options)
         self.assertEqual(self.output("{ echo 1 > /proc/sys/net/ipv4/ip_forward; } 2>&1; true").count("Read-only"), 1)
@@ -967,6 +1048,7 @@ class Masks(Mounts):
         self.linux["readonlyPaths"].append("/no/such/path")
         self.assertEqual(self.output("echo fine"), "fine\n")
 
+    @rule("MUST", "config-linux.md#readonly-paths", "paths are absolute")
     def test_read_only_relative_is_an_error(self):
         self.linux["readonlyPaths"].append("secret")
         self.assertRefused("readonlyPaths")

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import harness
-from harness import Case, main
+from harness import Case, main, rule
 
 # Type in config.json → name in /proc/PID/ns.
 FILES = {"pid": "pid", "network": "net", "mount": "mnt", "ipc": "ipc", "uts": "uts", "user": "user",
@@ -52,6 +52,7 @@ class Namespaces(Case):
 
 
 class New(Namespaces):
+    @rule("MUST", "config-linux.md#namespaces", "pid network mount ipc uts user cgroup time: new without a path")
     def test_each(self):
         self.mapped()
         self.namespace("time")
@@ -62,6 +63,7 @@ class New(Namespaces):
         self.assertEqual(namespaces["pid"], namespaces["pid_for_children"])
         self.assertEqual(namespaces["time"], namespaces["time_for_children"])
 
+    @rule("MUST", "config-linux.md#namespaces", "a type that is not listed is the runtime's own")
     def test_absent_is_shared(self):
         for type in ("pid", "network", "ipc", "cgroup", "user", "time"):
             with self.subTest(type):
@@ -70,6 +72,7 @@ class New(Namespaces):
                 self.assertEqual(self.probe("facts")["namespaces"][FILES[type]], host_namespace(FILES[type]))
                 self.linux["namespaces"] = kept
 
+    @rule("MUST", "config-linux.md#namespaces", "a type that is not listed is the runtime's own")
     def test_uts_absent_is_shared(self):
         self.without_namespace("uts")
         del self.config["hostname"]
@@ -77,6 +80,7 @@ class New(Namespaces):
         self.assertEqual(facts["namespaces"]["uts"], host_namespace("uts"))
         self.assertEqual(facts["hostname"], os.uname().nodename)
 
+    @rule("MUST", "config-linux.md#namespaces", "a type twice: error")
     def test_duplicate(self):
         self.linux["namespaces"].append({"type": "pid"})
         self.assertRefused("duplicate")
@@ -91,6 +95,15 @@ class New(Namespaces):
     def test_network_has_only_loopback(self):
         self.assertEqual(self.output("ls /sys/class/net"), "lo\n")
 
+    def test_loopback_is_up(self):
+        self.sh("ping -c 1 -W 2 127.0.0.1 >/dev/null && ifconfig lo")
+        self.config["process"]["capabilities"] = {name: ["CAP_NET_RAW"] for name in ("bounding", "effective", "permitted")}
+        result = self.run_container()
+        self.assertOk(result)
+        shown = result.out
+        self.assertIn("127.0.0.1", shown)
+        self.assertIn("UP LOOPBACK RUNNING", shown)
+
     def test_everything_in_it_ends_with_init(self):
         self.sh("sleep 1000 & sleep 1000 & exit 0")
         self.assertOk(self.run_container())
@@ -104,6 +117,7 @@ class New(Namespaces):
 
 
 class Joined(Namespaces):
+    @rule("MUST", "config-linux.md#namespaces", "with a path it is joined")
     def test_each(self):
         for type in ("network", "ipc", "uts", "cgroup", "pid", "time"):
             with self.subTest(type):
@@ -114,6 +128,7 @@ class Joined(Namespaces):
                 self.assertEqual(namespaces[FILES[type]], host_namespace(FILES[type], pid))
                 self.linux["namespaces"] = kept
 
+    @rule("MUST", "config-linux.md#namespaces", "with a path it is joined")
     def test_all_of_a_pod(self):
         pid = self.other("network", "ipc", "uts", "pid")
         for type in ("network", "ipc", "uts", "pid"):
@@ -123,6 +138,7 @@ class Joined(Namespaces):
             self.assertEqual(namespaces[FILES[type]], host_namespace(FILES[type], pid))
         self.assertNotEqual(namespaces["mnt"], host_namespace("mnt", pid))
 
+    @rule("MUST", "runtime.md#delete", "what was not made by create is not removed")
     def test_joined_pid_namespace_is_not_left_at_delete(self):
         pid = self.other("pid")
         self.namespace("pid", f"/proc/{pid}/ns/pid")
@@ -131,6 +147,7 @@ class Joined(Namespaces):
         self.assertOk(self.delete("--force"))
         self.assertTrue(harness.is_alive(pid), "the namespace's own init must live on")
 
+    @rule("MUST", "runtime.md#delete", "what was not made by create is not removed")
     def test_joined_network_is_not_left_at_delete(self):
         name = f"nt{os.getpid()}"
         subprocess.run(["ip", "netns", "add", name], check=True)
@@ -141,6 +158,7 @@ class Joined(Namespaces):
         self.assertTrue(os.path.exists(f"/run/netns/{name}"))
         subprocess.run(["ip", "netns", "exec", name, "true"], check=True)
 
+    @rule("MUST", "config-linux.md#namespaces", "with a path it is joined")
     def test_mount_namespace(self):
         pid = self.other("mount")
         self.namespace("mount", f"/proc/{pid}/ns/mnt")
@@ -149,6 +167,7 @@ class Joined(Namespaces):
         self.assertEqual(harness.host_mounts(self.directory), before)
         self.assertIn(result.status, (0, 1), result)
 
+    @rule("MUST", "config-linux.md#namespaces", "with a path it is joined")
     def test_user_namespace(self):
         pid = self.other("user", "network")
         self.namespace("user", f"/proc/{pid}/ns/user")
@@ -160,11 +179,13 @@ class Joined(Namespaces):
         self.assertEqual(facts["namespaces"]["net"], host_namespace("net", pid))
         self.assertEqual(facts["uids"], [0] * 4)
 
+    @rule("MUST", "config-linux.md#namespaces", "a path of another type: error")
     def test_of_another_type(self):
         pid = self.other("ipc")
         self.namespace("network", f"/proc/{pid}/ns/ipc")
         self.assertRefused(f"/proc/{pid}/ns/ipc")
 
+    @rule("MUST", "config-linux.md#namespaces", "a path of another type: error")
     def test_of_another_type_each(self):
         pid = self.other("network")
         for type in ("ipc", "uts", "cgroup", "pid", "time", "mount", "user"):
@@ -175,15 +196,18 @@ class Joined(Namespaces):
                 self.assertNothingLeft()
                 self.linux["namespaces"] = kept
 
+    @rule("MUST", "config-linux.md#namespaces", "a path that is not a namespace: error")
     def test_no_such_path(self):
         self.namespace("network", self.directory / "missing")
         self.assertRefused("missing")
 
+    @rule("MUST", "config-linux.md#namespaces", "a path that is not a namespace: error")
     def test_ordinary_file(self):
         (self.directory / "file").write_text("")
         self.namespace("network", self.directory / "file")
         self.assertRefused("file")
 
+    @rule("MUST", "config-linux.md#namespaces", "a path is absolute")
     def test_relative_path(self):
         self.namespace("network", "proc/self/ns/net")
         self.assertRefused("path")
@@ -194,6 +218,7 @@ class Joined(Namespaces):
 
 
 class User(Namespaces):
+    @rule("MUST", "config-linux.md#namespaces", "pid network mount ipc uts user cgroup time: new without a path")
     def test_ids_inside_and_outside(self):
         self.mapped(host=200000)
         self.process["user"] = {"uid": 5, "gid": 6, "additionalGids": [7]}
@@ -204,6 +229,7 @@ class User(Namespaces):
         self.assertIn("Gid:\t200006\t200006\t200006\t200006", status)
         self.assertEqual((self.rootfs / "tmp/facts.json").stat().st_uid, 200005)
 
+    @rule("MUST", "config-linux.md#user-namespace-mappings", "uidMappings and gidMappings are written as given")
     def test_maps_are_written_as_given(self):
         self.mapped()
         self.linux["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 10},
@@ -212,6 +238,7 @@ class User(Namespaces):
         self.assertEqual([line.split() for line in out.splitlines()],
                          [["0", "100000", "10"], ["1000", "300000", "5"], ["0", "100000", "65536"]])
 
+    @rule("MUST", "config-linux.md#user-namespace-mappings", "uidMappings and gidMappings are written as given")
     def test_many_mappings(self):
         self.mapped()
         self.linux["uidMappings"] = [{"containerID": 2 * n, "hostID": 100000 + 2 * n, "size": 1} for n in range(250)]
@@ -234,6 +261,7 @@ class User(Namespaces):
         self.assertEqual(self.output("echo x > /dev/null; head -c 2 /dev/zero | wc -c; stat -c %t:%T /dev/null"),
                          "2\n1:3\n")
 
+    @rule("SHOULD", "config-linux.md#user-namespace-mappings", "the owners of the root filesystem are not changed")
     def test_root_is_owned(self):
         self.mapped()
         self.assertEqual(self.output("stat -c %u:%g / /dev /proc/self/"), "0:0\n" * 3)
@@ -273,6 +301,8 @@ class User(Namespaces):
 
 
 class Time(Namespaces):
+    @rule("MUST", "config-linux.md#namespaces", "pid network mount ipc uts user cgroup time: new without a path")
+    @rule("MUST", "config-linux.md#offset-for-time-namespace", "timeOffsets: monotonic and boottime, secs and nanosecs")
     def test_offsets(self):
         self.namespace("time")
         self.linux["timeOffsets"] = {"monotonic": {"secs": 100000, "nanosecs": 500}, "boottime": {"secs": 7000000}}
@@ -283,6 +313,7 @@ class Time(Namespaces):
             self.assertLessEqual(before[clock] + offset, inside[clock])
             self.assertLessEqual(inside[clock], after[clock] + offset + 1)
 
+    @rule("MUST", "config-linux.md#offset-for-time-namespace", "timeOffsets: monotonic and boottime, secs and nanosecs")
     def test_negative(self):
         with open("/proc/uptime", encoding="ascii") as file:
             uptime = float(file.read().split()[0])
@@ -296,6 +327,7 @@ class Time(Namespaces):
         self.running()
         self.assertGreater(self.exec_probe("clock")["boottime"], 7000000)
 
+    @rule("MUST", "config-linux.md#offset-for-time-namespace", "timeOffsets without a time namespace: error")
     def test_without_the_namespace(self):
         self.linux["timeOffsets"] = {"monotonic": {"secs": 1}}
         self.assertRefused("time")
@@ -313,6 +345,12 @@ class Time(Namespaces):
 
 
 class Names(Namespaces):
+    @rule("MUST", "config.md#hostname", "hostname inside, an error without a UTS namespace")
+    def test_hostname(self):
+        self.config["hostname"] = "somewhere"
+        self.assertEqual(self.output("hostname"), "somewhere\n")
+
+    @rule("MUST", "config.md#domainname", "domainname inside, an error without a UTS namespace")
     def test_both(self):
         self.config["hostname"] = "somewhere"
         self.config["domainname"] = "example.test"
@@ -320,10 +358,12 @@ class Names(Namespaces):
         self.assertEqual((facts["hostname"], facts["domainname"]), ("somewhere", "example.test"))
         self.assertNotEqual(os.uname().nodename, "somewhere")
 
+    @rule("MUST", "config.md#hostname", "hostname inside, an error without a UTS namespace")
     def test_hostname_without_the_namespace(self):
         self.without_namespace("uts")
         self.assertRefused("hostname")
 
+    @rule("MUST", "config.md#domainname", "domainname inside, an error without a UTS namespace")
     def test_domainname_without_the_namespace(self):
         self.without_namespace("uts")
         del self.config["hostname"]
@@ -349,6 +389,7 @@ class Sysctl(Namespaces):
         self.assertRefused("net.core.somaxconn", "host")
         self.assertEqual(pathlib.Path("/proc/sys/net/core/somaxconn").read_text(), before)
 
+    @rule("MUST", "config-linux.md#sysctl", "values are set in the container's namespaces")
     def test_network(self):
         self.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "net.core.somaxconn": "77",
                                 "net.ipv4.ip_local_port_range": "2000 3000"}
@@ -357,12 +398,14 @@ class Sysctl(Namespaces):
                          .split(), ["1", "77", "2000", "3000"])
         self.assertEqual(pathlib.Path("/proc/sys/net/ipv4/ip_forward").read_text(), before)
 
+    @rule("MUST", "config-linux.md#sysctl", "values are set in the container's namespaces")
     def test_ipc(self):
         self.linux["sysctl"] = {"kernel.shmmax": "123456", "kernel.sem": "100 200 50 60", "kernel.msgmni": "99",
                                 "fs.mqueue.msg_max": "15"}
         out = self.output("cd /proc/sys; cat kernel/shmmax kernel/sem kernel/msgmni fs/mqueue/msg_max")
         self.assertEqual(out.split(), ["123456", "100", "200", "50", "60", "99", "15"])
 
+    @rule("MUST", "config-linux.md#sysctl", "values are set in the container's namespaces")
     def test_uts(self):
         del self.config["hostname"]
         self.linux["sysctl"] = {"kernel.domainname": "by.sysctl", "kernel.hostname": "bysysctl"}
@@ -373,12 +416,14 @@ class Sysctl(Namespaces):
         self.linux["sysctl"] = {"net/ipv4/conf/lo/forwarding": "1"}
         self.assertEqual(self.output("cat /proc/sys/net/ipv4/conf/lo/forwarding"), "1\n")
 
+    @rule("SHOULD", "config-linux.md#sysctl", "one that is not of a namespace of the container: error")
     def test_not_of_a_namespace(self):
         for name in ("kernel.panic", "vm.swappiness", "fs.file-max", "kernel.core_pattern", "kernel.pid_max"):
             with self.subTest(name):
                 self.linux["sysctl"] = {name: "1"}
                 self.assertRefused(name)
 
+    @rule("SHOULD", "config-linux.md#sysctl", "one that is not of a namespace of the container: error")
     def test_without_the_namespace(self):
         for name, type in (("net.ipv4.ip_forward", "network"), ("kernel.shmmax", "ipc"), ("kernel.domainname", "uts")):
             with self.subTest(name):

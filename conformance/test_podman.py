@@ -1,5 +1,6 @@
 """podman drives the runtime: through conmon for containers and exec, through buildah's code for build."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import tempfile
 import unittest
 
 import callers
-from harness import command, is_alive, main, make_rootfs, mounts_below, wait_until
+from harness import NetworkNamespace, command, is_alive, main, make_rootfs, mounts_below, wait_until
 
 # The host has no right to raise limits; podman would ask for more than a million files.
 CONTAINERS_CONF = """\
@@ -597,6 +598,34 @@ class Build(Case):
                         "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", context)
         self.assertNotEqual(result.status, 0)
         self.assertIn("exit status 3", result.err)
+
+
+class Networks(Case):
+    """A container of podman's with a network of nucleus's, by two annotations. The "host" is a network namespace."""
+
+    def setUp(self):
+        self.host = NetworkNamespace(self)
+        self.outside = NetworkNamespace(self)
+        super().setUp()
+        self.host.run("sh", "-ec", f"ip link set lo up; ip link add up0 type veth peer name srv0 netns {self.outside.path};"
+                      "ip address add 192.0.2.100/24 dev up0; ip link set up0 up; ip route add default via 192.0.2.1")
+        self.outside.run("sh", "-ec", "ip address add 192.0.2.1/24 dev srv0; ip link set srv0 up")
+        self.servers = [subprocess.Popen(self.outside.enter() + ["busybox", "nc", "-ll", "-p", port, "-e", "/bin/echo", "hello"])
+                        for port in ("80", "81")]
+        self.addCleanup(lambda: [(s.kill(), s.wait()) for s in self.servers])
+        wait_until(lambda: self.outside.run("cat", "/proc/net/tcp", "/proc/net/tcp6").count(":005") >= 2, "the servers")
+
+    def test_egress(self):
+        policy = podman.directory / "egress.toml"
+        policy.write_text('[[allow]]\ncidr = "192.0.2.1/32"\nports = ["tcp/80"]\n')
+        pin = f"{policy}@sha256:{hashlib.sha256(policy.read_bytes()).hexdigest()}"
+        result = command(self.host.enter() + podman.args(
+            "run", "--rm", *self.flags("--annotation", "dev.nucleus.network=bridge",
+                                       "--annotation", f"dev.nucleus.policy.egress={pin}"),
+            "box", "sh", "-c", "nc -w 5 192.0.2.1 80; nc -w 5 192.0.2.1 81 || echo refused"), env=podman.env)
+        self.assertOk(result)
+        self.assertEqual(result.out.split(), ["hello", "refused"])
+        self.assertEqual(set(self.host.links()), {"lo", "up0"})
 
 
 if __name__ == "__main__":

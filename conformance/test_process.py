@@ -7,10 +7,11 @@ import subprocess
 import unittest
 
 import harness
-from harness import CAPABILITIES, Case, capability_names, main
+from harness import CAPABILITIES, Case, capability_names, main, rule
 
 
 class User(Case):
+    @rule("MUST", "config.md#posix-platform-user", "uid, gid, additionalGids")
     def test_ids_and_groups(self):
         self.process["user"] = {"uid": 1234, "gid": 2345, "additionalGids": [10, 20, 30]}
         facts = self.probe("facts")
@@ -18,6 +19,7 @@ class User(Case):
         self.assertEqual(facts["gids"], [2345] * 4)
         self.assertEqual(sorted(set(facts["groups"]) - {2345}), [10, 20, 30])
 
+    @rule("MUST", "config.md#posix-platform-user", "uid, gid, additionalGids")
     def test_no_additional_groups_means_none(self):
         # The caller's own supplementary groups must not come along.
         self.process["args"] = ["/bin/probe", "facts"]
@@ -39,10 +41,12 @@ class User(Case):
         self.process["user"] = {"uid": 4294967295, "gid": 0}
         self.assertRefused("uid")
 
+    @rule("MUST", "config.md#posix-platform-user", "umask is set")
     def test_umask(self):
         self.process["user"]["umask"] = 0o27
         self.assertEqual(self.probe("facts")["umask"], 0o27)
 
+    @rule("MUST", "config.md#posix-platform-user", "umask is set")
     def test_umask_of_zero(self):
         self.process["user"]["umask"] = 0
         self.assertEqual(self.probe("facts")["umask"], 0)
@@ -50,6 +54,7 @@ class User(Case):
     def test_umask_unset_is_what_every_caller_knows(self):
         self.assertEqual(self.probe("facts")["umask"], 0o022)
 
+    @rule("MUST", "config.md#posix-platform-user", "umask is set")
     def test_umask_reaches_the_files_that_the_process_makes(self):
         self.process["user"]["umask"] = 0o77
         self.assertEqual(self.output("touch /tmp/file && stat -c %a /tmp/file"), "600\n")
@@ -98,10 +103,12 @@ class Home(Case):
 
 
 class Environment(Case):
+    @rule("MUST", "config.md#process", "process.env: exactly what was given")
     def test_exactly_what_was_given_in_order(self):
         self.process["env"] = ["PATH=/bin", "B=2", "A=1", "EMPTY=", "SPACED= x  y ", "HOME=/x"]
         self.assertEqual(self.probe("facts")["environment"], self.process["env"])
 
+    @rule("MUST", "config.md#process", "process.env: exactly what was given")
     def test_nothing_of_the_caller(self):
         self.process["env"] = ["PATH=/bin", "HOME=/x"]
         self.process["args"] = ["/bin/probe", "facts"]
@@ -110,6 +117,7 @@ class Environment(Case):
         self.assertOk(result)
         self.assertEqual(json.loads(result.out)["environment"], ["PATH=/bin", "HOME=/x"])
 
+    @rule("MUST", "config.md#process", "process.args: the first is the program, at least one entry")
     def test_arguments_as_given(self):
         arguments = ["one", "", "two words", "*", "$HOME", "ü", "\n"]
         self.process["args"] = ["/bin/sh", "-c", 'for a in "$@"; do printf "<%s>" "$a"; done', "name", *arguments]
@@ -143,6 +151,7 @@ class Environment(Case):
         self.assertFails(result)
         self.assertNothingLeft()
 
+    @rule("MUST", "config.md#process", "process.args: the first is the program, at least one entry")
     def test_no_arguments(self):
         self.process["args"] = []
         self.assertRefused("args")
@@ -159,6 +168,7 @@ class Environment(Case):
 
 
 class WorkingDirectory(Case):
+    @rule("MUST", "config.md#process", "process.cwd is an absolute path, the process starts there")
     def test_given(self):
         self.process["cwd"] = "/usr/bin"
         self.assertEqual(self.probe("facts")["cwd"], "/usr/bin")
@@ -168,6 +178,7 @@ class WorkingDirectory(Case):
         self.assertEqual(self.probe("facts")["cwd"], "/made/for/it")
         self.assertTrue((self.rootfs / "made/for/it").is_dir())
 
+    @rule("MUST", "config.md#process", "process.cwd is an absolute path, the process starts there")
     def test_relative_is_an_error(self):
         self.process["cwd"] = "tmp"
         self.assertRefused("cwd")
@@ -200,10 +211,12 @@ class Rlimits(Case):
               "RLIMIT_RTPRIO": (0, 0), "RLIMIT_RTTIME": (100000, 200000), "RLIMIT_SIGPENDING": (30, 40),
               "RLIMIT_STACK": (1 << 20, 1 << 22)}
 
+    @rule("MUST", "config.md#posix-process", "rlimits: each type, soft and hard")
     def test_every_type(self):
         self.process["rlimits"] = [{"type": t, "soft": s, "hard": h} for t, (s, h) in self.VALUES.items()]
         self.assertEqual(self.probe("facts")["rlimits"], {t: list(v) for t, v in self.VALUES.items()})
 
+    @rule("MUST", "config.md#posix-process", "rlimits: each type, soft and hard")
     def test_infinity(self):
         infinity = 2 ** 64 - 1
         self.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": infinity, "hard": infinity}]
@@ -213,11 +226,13 @@ class Rlimits(Case):
         own = json.loads(subprocess.run([harness.PROBE, "facts"], capture_output=True, check=True).stdout)["rlimits"]
         self.assertEqual(self.probe("facts")["rlimits"], own)
 
+    @rule("MUST", "config.md#posix-process", "rlimits: a type twice is an error")
     def test_duplicate_is_an_error(self):
         self.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20},
                                    {"type": "RLIMIT_NOFILE", "soft": 11, "hard": 21}]
         self.assertRefused("RLIMIT_NOFILE")
 
+    @rule("MUST", "config.md#posix-process", "rlimits: a type that cannot be mapped is an error")
     def test_unknown_is_an_error(self):
         self.process["rlimits"] = [{"type": "RLIMIT_NOTHING", "soft": 10, "hard": 20}]
         self.assertRefused("RLIMIT_NOTHING")
@@ -227,6 +242,7 @@ class Rlimits(Case):
         self.assertFails(self.create())
         self.assertNothingLeft()
 
+    @rule("MUST", "config.md#posix-process", "rlimits: each type, soft and hard")
     def test_enforced(self):
         self.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": 4096, "hard": 4096}]
         self.output("dd if=/dev/zero of=/tmp/file bs=1024 count=100 2>/dev/null; test $(stat -c %s /tmp/file) = 4096")
@@ -239,6 +255,7 @@ class Capabilities(Case):
         self.process["capabilities"] = {name: list(lists.get(name, [])) for name in self.SETS}
         return {name: capability_names(mask) for name, mask in self.probe("facts")["capabilities"].items()}
 
+    @rule("MUST", "config.md#linux-process", "capabilities: the five sets, read back")
     def test_five_sets(self):
         # root's execve gives permitted = bounding and inheritable: what can be told apart is told apart by a user.
         self.process["user"] = {"uid": 1000, "gid": 1000}
@@ -266,15 +283,18 @@ class Capabilities(Case):
         for name in ("permitted", "effective", "inheritable", "ambient"):
             self.assertEqual(got[name], set(), name)
 
+    @rule("MUST", "config.md#linux-process", "capabilities: none where absent or empty")
     def test_absent_means_none(self):
         del self.process["capabilities"]
         for name, mask in self.probe("facts")["capabilities"].items():
             self.assertEqual(capability_names(mask), set(), name)
 
+    @rule("MUST", "config.md#linux-process", "capabilities: none where absent or empty")
     def test_empty_means_none(self):
         for name, have in self.sets().items():
             self.assertEqual(have, set(), name)
 
+    @rule("MUST", "config.md#linux-process", "capabilities: the five sets, read back")
     def test_each_alone(self):
         available = json.loads(subprocess.run([harness.PROBE, "facts"], capture_output=True, check=True).stdout)
         available = capability_names(available["capabilities"]["bounding"])
@@ -293,6 +313,8 @@ class Capabilities(Case):
         sets = self.probe("facts")["capabilities"]
         self.assertEqual((sets["ambient"], sets["effective"], sets["permitted"]), (0, 0, 0))
 
+    @rule("MUST", "config.md#linux-process", "capabilities: one that is unknown is a warning, not an error")
+    @rule("MUST", "runtime.md#warnings", "a warning does not change what happens")
     def test_unknown_warns(self):
         self.process["args"] = ["/bin/probe", "facts"]
         self.process["capabilities"] = {"bounding": ["CAP_KILL", "CAP_NO_SUCH_THING"]}
@@ -301,6 +323,7 @@ class Capabilities(Case):
         self.assertIn("CAP_NO_SUCH_THING", result.err)
         self.assertEqual(capability_names(json.loads(result.out)["capabilities"]["bounding"]), {"CAP_KILL"})
 
+    @rule("MUST", "config.md#linux-process", "capabilities: one that cannot be granted is a warning")
     def test_one_that_cannot_be_granted_warns(self):
         own = json.loads(subprocess.run([harness.PROBE, "facts"], capture_output=True, check=True).stdout)
         missing = set(CAPABILITIES) - capability_names(own["capabilities"]["bounding"])
@@ -313,6 +336,7 @@ class Capabilities(Case):
         self.assertOk(result)
         self.assertIn(name, result.err)
 
+    @rule("MUST", "config.md#linux-process", "capabilities: the five sets, read back")
     def test_they_count(self):
         self.process["capabilities"] = {name: [] for name in self.SETS}
         self.assertEqual(self.probe("syscall", 90, "s:/etc/passwd", 0o600)["ret"], 0)  # chmod by the owner
@@ -321,14 +345,17 @@ class Capabilities(Case):
 
 
 class NoNewPrivileges(Case):
+    @rule("MUST", "config.md#linux-process", "noNewPrivileges: on, off, absent")
     def test_on(self):
         self.process["noNewPrivileges"] = True
         self.assertEqual(self.probe("facts")["no_new_privs"], 1)
 
+    @rule("MUST", "config.md#linux-process", "noNewPrivileges: on, off, absent")
     def test_off(self):
         self.process["noNewPrivileges"] = False
         self.assertEqual(self.probe("facts")["no_new_privs"], 0)
 
+    @rule("MUST", "config.md#linux-process", "noNewPrivileges: on, off, absent")
     def test_absent_is_off(self):
         del self.process["noNewPrivileges"]
         self.assertEqual(self.probe("facts")["no_new_privs"], 0)
@@ -341,6 +368,7 @@ class NoNewPrivileges(Case):
         self.process["args"] = ["/bin/rooted", "facts"]
         return json.loads(self.output())
 
+    @rule("MUST", "config.md#linux-process", "noNewPrivileges: on, off, absent")
     def test_setuid_has_no_effect_with_it(self):
         self.process["noNewPrivileges"] = True
         self.assertEqual(self.setuid_program()["uids"], [1000] * 4)
@@ -355,13 +383,16 @@ class OomScore(Case):
         with open("/proc/self/oom_score_adj", encoding="ascii") as file:
             return int(file.read())
 
+    @rule("MUST", "config.md#linux-process", "oomScoreAdj is set")
     def test_set(self):
         self.process["oomScoreAdj"] = 321
         self.assertEqual(self.probe("facts")["oom_score_adj"], 321)
 
+    @rule("MUST", "config.md#linux-process", "oomScoreAdj unset: unchanged")
     def test_unset_is_unchanged(self):
         self.assertEqual(self.probe("facts")["oom_score_adj"], self.own())
 
+    @rule("MUST", "config.md#linux-process", "oomScoreAdj unset: unchanged")
     def test_unset_is_unchanged_from_a_caller_that_has_one(self):
         self.process["args"] = ["/bin/probe", "facts"]
         self.write()
@@ -370,6 +401,7 @@ class OomScore(Case):
         self.assertOk(result)
         self.assertEqual(json.loads(result.out)["oom_score_adj"], 222)
 
+    @rule("MUST", "config.md#linux-process", "oomScoreAdj is set")
     def test_zero_is_set(self):
         self.process["oomScoreAdj"] = 100
         self.assertEqual(self.probe("facts")["oom_score_adj"], 100)
@@ -391,36 +423,44 @@ class Scheduler(Case):
             self.linux["cgroupsPath"] = f"/{self.id}"
             self.linux["resources"]["cpu"] = {"realtimePeriod": 1000000, "realtimeRuntime": 1000}
 
+    @rule("MUST", "config.md#linux-process", "scheduler.policy: SCHED_OTHER SCHED_BATCH SCHED_IDLE with nice")
     def test_other_with_nice(self):
         got = self.scheduler(policy="SCHED_OTHER", nice=5)
         self.assertEqual((got["policy"], got["nice"]), (0, 5))
 
+    @rule("MUST", "config.md#linux-process", "scheduler.policy: SCHED_OTHER SCHED_BATCH SCHED_IDLE with nice")
     def test_negative_nice(self):
         got = self.scheduler(policy="SCHED_OTHER", nice=-3)
         self.assertEqual((got["policy"], got["nice"]), (0, -3))
 
+    @rule("MUST", "config.md#linux-process", "scheduler.policy: SCHED_OTHER SCHED_BATCH SCHED_IDLE with nice")
     def test_batch(self):
         got = self.scheduler(policy="SCHED_BATCH", nice=7)
         self.assertEqual((got["policy"], got["nice"]), (3, 7))
 
+    @rule("MUST", "config.md#linux-process", "scheduler.policy: SCHED_OTHER SCHED_BATCH SCHED_IDLE with nice")
     def test_idle(self):
         self.assertEqual(self.scheduler(policy="SCHED_IDLE")["policy"], 5)
 
+    @rule("MUST", "config.md#linux-process", "scheduler.priority: SCHED_FIFO SCHED_RR")
     def test_fifo(self):
         self.realtime()
         got = self.scheduler(policy="SCHED_FIFO", priority=10)
         self.assertEqual((got["policy"], got["priority"]), (1, 10))
 
+    @rule("MUST", "config.md#linux-process", "scheduler.priority: SCHED_FIFO SCHED_RR")
     def test_round_robin(self):
         self.realtime()
         got = self.scheduler(policy="SCHED_RR", priority=20)
         self.assertEqual((got["policy"], got["priority"]), (2, 20))
 
+    @rule("MUST", "config.md#linux-process", "scheduler.flags")
     def test_reset_on_fork(self):
         self.realtime()
         got = self.scheduler(policy="SCHED_FIFO", priority=1, flags=["SCHED_FLAG_RESET_ON_FORK"])
         self.assertEqual(got["flags"] & 1, 1)
 
+    @rule("MUST", "config.md#linux-process", "scheduler.runtime, deadline, period: SCHED_DEADLINE")
     def test_deadline(self):
         wanted = {"runtime": 1_000_000, "deadline": 10_000_000, "period": 20_000_000}
         got = self.scheduler(policy="SCHED_DEADLINE", **wanted)
@@ -431,14 +471,17 @@ class Scheduler(Case):
         got = self.probe("facts")["scheduler"]
         self.assertEqual((got["policy"], got["nice"], got["priority"]), (0, os.nice(0), 0))
 
+    @rule("MUST", "config.md#linux-process", "scheduler: a policy that is not valid is an error")
     def test_unknown_policy(self):
         self.process["scheduler"] = {"policy": "SCHED_BEST"}
         self.assertRefused("SCHED_BEST")
 
+    @rule("MUST", "config.md#linux-process", "scheduler.flags")
     def test_unknown_flag(self):
         self.process["scheduler"] = {"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_FAST"]}
         self.assertRefused("SCHED_FLAG_FAST")
 
+    @rule("MUST", "config.md#linux-process", "scheduler: a policy that is not valid is an error")
     def test_no_policy(self):
         self.process["scheduler"] = {"nice": 5}
         self.assertRefused("policy")
@@ -454,16 +497,19 @@ class IoPriority(Case):
         got = self.probe("facts")["io_priority"]
         return got["class"], got["priority"]
 
+    @rule("MUST", "config.md#linux-process", "ioPriority.class and priority")
     def test_classes(self):
         for number, (name, priority) in enumerate([("IOPRIO_CLASS_RT", 3), ("IOPRIO_CLASS_BE", 6)], 1):
             with self.subTest(name):
                 self.assertEqual(self.priority(name, priority), (number, priority))
         self.assertEqual(self.priority("IOPRIO_CLASS_IDLE", 0)[0], 3)
 
+    @rule("MUST", "config.md#linux-process", "ioPriority.class and priority")
     def test_unknown_class(self):
         self.process["ioPriority"] = {"class": "IOPRIO_CLASS_FAST", "priority": 0}
         self.assertRefused("IOPRIO_CLASS_FAST")
 
+    @rule("MUST", "config.md#linux-process", "ioPriority.class and priority")
     def test_priority_out_of_range(self):
         self.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 8}
         self.assertRefused("priority")
@@ -481,16 +527,19 @@ class IoPriority(Case):
 
 
 class Personality(Case):
+    @rule("MUST", "config-linux.md#personality", "domain: LINUX and LINUX32")
     def test_linux32(self):
         self.linux["personality"] = {"domain": "LINUX32"}
         facts = self.probe("facts")
         self.assertEqual(facts["personality"] & 0xff, 8)
         self.assertNotEqual(facts["machine"], "x86_64")
 
+    @rule("MUST", "config-linux.md#personality", "domain: LINUX and LINUX32")
     def test_linux(self):
         self.linux["personality"] = {"domain": "LINUX"}
         self.assertEqual(self.probe("facts")["personality"] & 0xff, 0)
 
+    @rule("MUST", "config-linux.md#personality", "domain: LINUX and LINUX32")
     def test_unknown(self):
         self.linux["personality"] = {"domain": "MINIX"}
         self.assertRefused("MINIX")
@@ -511,6 +560,7 @@ class MemoryPolicy(Case):
         facts = self.probe("facts")
         return facts["memory_policy"], facts["memory_nodes"]
 
+    @rule("MUST", "config-linux.md#memory-policy", "mode, nodes and flags")
     def test_modes(self):
         for number, mode in enumerate(("MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE"), 1):
             with self.subTest(mode):
@@ -520,6 +570,7 @@ class MemoryPolicy(Case):
         self.assertEqual(self.policy(mode="MPOL_WEIGHTED_INTERLEAVE", nodes="0"), (6, 1))
         self.assertEqual(self.policy(mode="MPOL_DEFAULT"), (0, 0))
 
+    @rule("MUST", "config-linux.md#memory-policy", "mode, nodes and flags")
     def test_flags(self):
         self.assertEqual(self.policy(mode="MPOL_BIND", nodes="0", flags=["MPOL_F_STATIC_NODES"])[0],
                          2 | self.STATIC_NODES)
@@ -534,6 +585,7 @@ class MemoryPolicy(Case):
         facts = self.exec_probe("facts")
         self.assertEqual((facts["memory_policy"], facts["memory_nodes"]), (2, 1))
 
+    @rule("MUST", "config-linux.md#memory-policy", "mode, nodes and flags")
     def test_refused(self):
         for fields in ({"mode": "MPOL_RANDOM"}, {"nodes": "0"}, {"mode": "MPOL_BIND", "nodes": "0", "flags": ["FAST"]},
                        {"mode": "MPOL_BIND", "nodes": "zero"}, {"mode": "MPOL_BIND", "nodes": "900"},
@@ -559,26 +611,31 @@ class CpuAffinity(Case):
         self.assertOk(result)
         return json.loads(result.out)["affinity"]
 
+    @rule("MUST", "config.md#linux-process", "execCPUAffinity.initial and final")
     def test_final(self):
         self.running()
         self.assertEqual(self.affinity(final="1"), [1])
         self.assertEqual(self.affinity(initial="0", final="1"), [1])
         self.assertEqual(self.affinity(initial="1", final="0-1"), [0, 1])
 
+    @rule("MUST", "config.md#linux-process", "execCPUAffinity.initial and final")
     def test_initial_alone_does_not_outlast_the_cgroup(self):
         # Between entering the cgroup and execve the initial affinity is replaced only by a final one.
         self.running()
         self.assertIn(self.affinity(initial="1"), ([1], [0, 1]))
 
+    @rule("MUST", "config.md#linux-process", "execCPUAffinity.initial and final")
     def test_of_the_bundle(self):
         self.process["execCPUAffinity"] = {"initial": "0", "final": "1"}
         self.running()
         self.assertEqual(self.exec_probe("facts")["affinity"], [1])
 
+    @rule("MUST", "config.md#linux-process", "execCPUAffinity.initial and final")
     def test_not_of_init(self):
         self.process["execCPUAffinity"] = {"initial": "0", "final": "1"}
         self.assertEqual(self.probe("facts")["affinity"], sorted(os.sched_getaffinity(0)))
 
+    @rule("MUST", "config.md#linux-process", "execCPUAffinity.initial and final")
     def test_malformed(self):
         self.process["execCPUAffinity"] = {"initial": "zero"}
         self.assertRefused("initial")
@@ -627,9 +684,11 @@ class Keyring(Case):
 
 
 class Descriptors(Case):
+    @rule("MUST", "runtime-linux.md#file-descriptors", "the process has its three streams and no descriptor beside")
     def test_three(self):
         self.assertEqual(sorted(self.probe("facts")["fds"]), ["0", "1", "2"])
 
+    @rule("MUST", "runtime-linux.md#file-descriptors", "the process has its three streams and no descriptor beside")
     def test_three_whatever_the_caller_has_open(self):
         self.process["args"] = ["/bin/probe", "facts"]
         self.write()
@@ -643,6 +702,7 @@ class Descriptors(Case):
         self.assertOk(result)
         self.assertEqual(sorted(json.loads(result.out)["fds"]), ["0", "1", "2"])
 
+    @rule("MAY", "runtime-linux.md#file-descriptors", "descriptors that the caller asks for are passed on")
     def test_preserved_ones_as_asked(self):
         self.process["args"] = ["/bin/probe", "facts"]
         self.write()

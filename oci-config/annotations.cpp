@@ -66,8 +66,10 @@ Result<> ReadPin(std::string_view key, const std::string& value, Annotations& ou
 }
 
 Result<> ReadMode(std::string_view key, const std::string& value, Annotations& out) {
-  out.mode = TRY(Word<Mode>(
-      key, value, {{"agent", Mode::kAgent}, {"strict-agent", Mode::kStrictAgent}, {"production", Mode::kProduction}}));
+  out.mode = TRY(Word<Mode>(key, value,
+                            {{ModeName(Mode::kAgent), Mode::kAgent},
+                             {ModeName(Mode::kStrictAgent), Mode::kStrictAgent},
+                             {ModeName(Mode::kProduction), Mode::kProduction}}));
   return {};
 }
 
@@ -88,6 +90,15 @@ Result<> ReadNetwork(std::string_view key, const std::string& value, Annotations
                                        {"none", NetworkMode::kNone},
                                        {"bridge", NetworkMode::kBridge},
                                        {"userspace", NetworkMode::kUserspace}}));
+  return {};
+}
+
+Result<> ReadPublish(std::string_view key, const std::string& value, Annotations& out) {
+  Result<std::vector<PublishedPort>> ports = ParsePublish(value);
+  if (!ports) {
+    return std::unexpected(Failure(Where(key) + ports.error().message, ports.error().code));
+  }
+  out.publish = *std::move(ports);
   return {};
 }
 
@@ -119,39 +130,72 @@ Result<> ReadLockdown(std::string_view key, const std::string& value, Annotation
   return {};
 }
 
+Result<> ReadInit(std::string_view key, const std::string& value, Annotations& out) {
+  out.init = TRY(Word<bool>(key, value, {{"on", true}, {"off", false}}));
+  return {};
+}
+
 struct Row {
   std::string_view key;
   Reader read;
   bool (*asked_for)(const Annotations&);  // with something other than the default
+  bool supported = false;
 };
 
 constexpr auto kTable = std::to_array<Row>({
-    {"dev.nucleus.mode", ReadMode, [](const Annotations& a) { return a.mode.has_value(); }},
+    {"dev.nucleus.mode", ReadMode, [](const Annotations& a) { return a.mode.has_value(); }, true},
     {"dev.nucleus.runtime", ReadRuntime, [](const Annotations& a) { return a.runtime != Runtime::kNative; }},
     {"dev.nucleus.policy.seccomp", ReadPin<&Annotations::seccomp_policy>,
-     [](const Annotations& a) { return a.seccomp_policy.has_value(); }},
+     [](const Annotations& a) { return a.seccomp_policy.has_value(); }, true},
     {"dev.nucleus.policy.capabilities", ReadPin<&Annotations::capabilities_policy>,
-     [](const Annotations& a) { return a.capabilities_policy.has_value(); }},
+     [](const Annotations& a) { return a.capabilities_policy.has_value(); }, true},
     {"dev.nucleus.policy.landlock", ReadPin<&Annotations::landlock_policy>,
-     [](const Annotations& a) { return a.landlock_policy.has_value(); }},
+     [](const Annotations& a) { return a.landlock_policy.has_value(); }, true},
     {"dev.nucleus.policy.egress", ReadPin<&Annotations::egress_policy>,
-     [](const Annotations& a) { return a.egress_policy.has_value(); }},
+     [](const Annotations& a) { return a.egress_policy.has_value(); }, true},
     {"dev.nucleus.rootfs.manifest", ReadPin<&Annotations::rootfs_manifest>,
-     [](const Annotations& a) { return a.rootfs_manifest.has_value(); }},
-    {"dev.nucleus.rootfs.mode", ReadRootfsMode,
-     [](const Annotations& a) { return a.rootfs_mode != RootfsMode::kBind; }},
-    {"dev.nucleus.network", ReadNetwork, [](const Annotations& a) { return a.network != NetworkMode::kOci; }},
-    {"dev.nucleus.seccomp.trace", ReadTrace, [](const Annotations& a) { return !a.seccomp_trace.empty(); }},
+     [](const Annotations& a) { return a.rootfs_manifest.has_value(); }, true},
+    {"dev.nucleus.rootfs.mode", ReadRootfsMode, [](const Annotations& a) { return a.rootfs_mode != RootfsMode::kBind; },
+     true},
+    {"dev.nucleus.network", ReadNetwork, [](const Annotations& a) { return a.network != NetworkMode::kOci; }, true},
+    {"dev.nucleus.network.publish", ReadPublish, [](const Annotations& a) { return !a.publish.empty(); }, true},
+    {"dev.nucleus.seccomp.trace", ReadTrace, [](const Annotations& a) { return !a.seccomp_trace.empty(); }, true},
     {"dev.nucleus.gvisor.platform", ReadGvisorPlatform,
      [](const Annotations& a) { return a.gvisor_platform.has_value(); }},
     {"dev.nucleus.gvisor.network", ReadGvisorNetwork,
      [](const Annotations& a) { return a.gvisor_network != GvisorNetwork::kNone; }},
     {"dev.nucleus.gvisor.runsc", ReadPin<&Annotations::gvisor_runsc>,
      [](const Annotations& a) { return a.gvisor_runsc.has_value(); }},
-    {"dev.nucleus.require.lockdown", ReadLockdown, [](const Annotations& a) { return a.require_lockdown.has_value(); }},
+    {"dev.nucleus.require.lockdown", ReadLockdown, [](const Annotations& a) { return a.require_lockdown.has_value(); },
+     true},
+    {"dev.nucleus.init", ReadInit, [](const Annotations& a) { return a.init.value_or(false); }, true},
 });
 
 }  // namespace
+
+std::string_view ModeName(Mode mode) {
+  switch (mode) {
+    case Mode::kAgent:
+      return "agent";
+    case Mode::kStrictAgent:
+      return "strict-agent";
+    case Mode::kProduction:
+      break;
+  }
+  return "production";
+}
+
+std::string_view RootfsModeName(RootfsMode mode) {
+  switch (mode) {
+    case RootfsMode::kBind:
+      return "bind";
+    case RootfsMode::kCopy:
+      return "copy";
+    case RootfsMode::kOverlay:
+      break;
+  }
+  return "overlay";
+}
 
 Result<Annotations> ParseAnnotations(const StringMap& annotations) {
   Annotations result;
@@ -164,12 +208,16 @@ Result<Annotations> ParseAnnotations(const StringMap& annotations) {
     }
     TRY(row->read(entry->first, entry->second, result));
   }
+  if (!result.publish.empty() && result.network != NetworkMode::kBridge && result.network != NetworkMode::kUserspace) {
+    return std::unexpected(
+        Failure(Where("dev.nucleus.network.publish") + "takes dev.nucleus.network bridge or userspace", EINVAL));
+  }
   return result;
 }
 
 Result<> RefuseUnsupported(const Annotations& annotations) {
   for (const Row& row : kTable) {
-    if (row.asked_for(annotations)) {
+    if (!row.supported && row.asked_for(annotations)) {
       return std::unexpected(Failure(Where(row.key) + "not supported yet", ENOTSUP));
     }
   }

@@ -4,9 +4,11 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "oci-config/publish.h"
 #include "oci-config/spec.h"
 
 namespace nucleus::oci {
@@ -35,12 +37,18 @@ struct Annotations {
   std::optional<Pin> rootfs_manifest;
   RootfsMode rootfs_mode = RootfsMode::kBind;
   NetworkMode network = NetworkMode::kOci;
+  std::vector<PublishedPort> publish;
   std::string seccomp_trace;
   std::optional<GvisorPlatform> gvisor_platform;
   GvisorNetwork gvisor_network = GvisorNetwork::kNone;
   std::optional<Pin> gvisor_runsc;
   std::optional<Lockdown> require_lockdown;
+  std::optional<bool> init;  // a process 1 of the runtime's own; absent: as the mode has it
 };
+
+// "strict-agent"
+std::string_view ModeName(Mode mode);
+std::string_view RootfsModeName(RootfsMode mode);
 
 // Reads the keys under dev.nucleus. out of a bundle's annotations; other keys are left alone. An unknown key under the
 // prefix, or a malformed value, is an error naming the key: `annotations["dev.nucleus.mod"]: unknown key`.

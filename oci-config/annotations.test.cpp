@@ -44,6 +44,20 @@ BOOST_AUTO_TEST_CASE(nothing_asked_for) {
   BOOST_TEST(RefuseUnsupported(none).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(published_ports) {
+  for (const char* network : {"bridge", "userspace"}) {
+    const Annotations ports =
+        Good({{"dev.nucleus.network", network}, {"dev.nucleus.network.publish", "8080:80,[::1]:53:53/udp"}});
+    BOOST_TEST(ports.publish.size() == 2U);
+  }
+  const std::string where = R"(annotations["dev.nucleus.network.publish"]: )";
+  BOOST_TEST(ErrorOf({{"dev.nucleus.network", "bridge"}, {"dev.nucleus.network.publish", "x"}})
+                 .starts_with(where + "\"x\" must"));
+  BOOST_TEST(ErrorOf({{"dev.nucleus.network.publish", "8080:80"}}) ==
+             where + "takes dev.nucleus.network bridge or userspace");
+  BOOST_TEST(ErrorOf({{"dev.nucleus.network", "none"}, {"dev.nucleus.network.publish", "8080:80"}}) != "accepted");
+}
+
 BOOST_AUTO_TEST_CASE(other_prefixes_are_left_alone) {
   BOOST_TEST(ErrorOf({{"io.kubernetes.cri.container-type", "sandbox"},
                       {"dev.nucleusx.mode", "x"},
@@ -79,6 +93,8 @@ BOOST_AUTO_TEST_CASE(words) {
   BOOST_TEST((at("gvisor.network", "none").gvisor_network == GvisorNetwork::kNone));
   BOOST_TEST((at("gvisor.network", "sandbox").gvisor_network == GvisorNetwork::kSandbox));
   BOOST_TEST((at("gvisor.network", "host").gvisor_network == GvisorNetwork::kHost));
+  BOOST_TEST(at("init", "on").init.value());
+  BOOST_TEST(!at("init", "off").init.value());
   BOOST_TEST((at("require.lockdown", "integrity").require_lockdown == Lockdown::kIntegrity));
   BOOST_TEST((at("require.lockdown", "confidentiality").require_lockdown == Lockdown::kConfidentiality));
   BOOST_TEST(at("seccomp.trace", "/var/log/t").seccomp_trace == "/var/log/t");
@@ -86,7 +102,7 @@ BOOST_AUTO_TEST_CASE(words) {
   BOOST_TEST(ErrorOf({{"dev.nucleus.mode", "Agent"}}) ==
              R"(annotations["dev.nucleus.mode"]: must be one of agent, strict-agent, production)");
   for (const char* key :
-       {"mode", "runtime", "rootfs.mode", "network", "gvisor.platform", "gvisor.network", "require.lockdown"}) {
+       {"mode", "runtime", "rootfs.mode", "network", "gvisor.platform", "gvisor.network", "require.lockdown", "init"}) {
     for (const char* value : {"", "x", "none ", " native", "true"}) {
       BOOST_TEST(ErrorOf({{"dev.nucleus." + std::string{key}, value}})
                      .starts_with("annotations[\"dev.nucleus." + std::string{key} + "\"]: must be one of "));
@@ -143,15 +159,24 @@ BOOST_AUTO_TEST_CASE(every_pin_goes_to_its_own_member) {
 // What is known but not carried out is refused by name; the default, spelled out, is not.
 BOOST_AUTO_TEST_CASE(unsupported) {
   static const std::pair<const char*, const char*> kAsks[] = {
-      {"mode", "agent"},          {"runtime", "gvisor"},
-      {"policy.seccomp", "p"},    {"policy.capabilities", "p"},
-      {"policy.landlock", "p"},   {"policy.egress", "p"},
-      {"rootfs.manifest", "p"},   {"rootfs.mode", "copy"},
-      {"network", "none"},        {"seccomp.trace", "/p"},
-      {"gvisor.platform", "kvm"}, {"gvisor.network", "host"},
-      {"gvisor.runsc", "/p"},     {"require.lockdown", "integrity"},
+      {"mode", "agent"},
+      {"runtime", "gvisor"},
+      {"policy.seccomp", "p"},
+      {"policy.capabilities", "p"},
+      {"policy.landlock", "p"},
+      {"policy.egress", "p"},
+      {"rootfs.manifest", "p"},
+      {"rootfs.mode", "copy"},
+      {"network", "none"},
+      {"seccomp.trace", "/p"},
+      {"gvisor.platform", "kvm"},
+      {"gvisor.network", "host"},
+      {"gvisor.runsc", "/p"},
+      {"require.lockdown", "integrity"},
+      {"init", "on"},
   };
-  BOOST_TEST(std::size(kAsks) == KnownAnnotations().size());
+  // One more is there, which only goes with another: network.publish.
+  BOOST_TEST(std::size(kAsks) + 1 == KnownAnnotations().size());
   for (const auto& [key, value] : kAsks) {
     const std::string name = "dev.nucleus." + std::string{key};
     const Result<> refused = RefuseUnsupported(Good({{name, value}}));

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <memory>
 
+#include "base/utf8.h"
 #include "oci-config/parse.h"
 
 namespace nucleus::oci {
@@ -20,6 +22,7 @@ constexpr std::size_t kMaxTokens = std::size_t{1} << 20;
 struct JsonReader::Tape {
   JsonReader* reader;
   std::string_view json;
+  yajl_handle parser = nullptr;
   int depth = 0;
   const char* refused = nullptr;
 
@@ -27,6 +30,10 @@ struct JsonReader::Tape {
     if (reader->tokens_.size() >= kMaxTokens) {
       refused = "too many values";
       return 0;
+    }
+    if (text == nullptr) {
+      // Where it ended, for the line in errors.
+      text = json.data() + std::min(yajl_get_bytes_consumed(parser), json.size());
     }
     reader->tokens_.push_back({.kind = kind, .size = static_cast<std::uint32_t>(size), .text = text});
     return 1;
@@ -45,8 +52,14 @@ struct JsonReader::Tape {
   // yajl hands out a pointer into the text, or, for strings with escapes, into a buffer that it reuses.
   int AddText(Kind kind, const unsigned char* bytes, std::size_t size) {
     const char* text = reinterpret_cast<const char*>(bytes);
-    if (std::find(text, text + size, '\0') != text + size) {
+    if (size != 0 && std::memchr(text, '\0', size) != nullptr) {
       refused = "a string with a NUL character";
+      return 0;
+    }
+    // yajl lets surrogates and overlong forms through. They could not be written again as they are, and two names that
+    // differ in nothing else would become one.
+    if (!IsValidUtf8({text, size})) {
+      refused = "a string that is not valid UTF-8";
       return 0;
     }
     if (text < json.data() || text + size > json.data() + json.size()) {
@@ -59,7 +72,8 @@ struct JsonReader::Tape {
   }
 };
 
-JsonReader::JsonReader(std::string_view json, std::string_view name) : name_(name) {
+JsonReader::JsonReader(std::string_view json, std::string_view name, Rules rules)
+    : json_(json), name_(name), rules_(rules) {
   Load(json);
 }
 
@@ -90,6 +104,7 @@ void JsonReader::Load(std::string_view json) {
   tokens_.reserve(std::min<std::size_t>(json.size() / 8, kMaxTokens) + 2);
   const std::unique_ptr<yajl_handle_t, void (*)(yajl_handle)> parser{yajl_alloc(&kCallbacks, nullptr, &tape),
                                                                      yajl_free};
+  tape.parser = parser.get();
   const auto* bytes = reinterpret_cast<const unsigned char*>(json.data());
   yajl_status status = yajl_parse(parser.get(), bytes, json.size());
   if (status == yajl_status_ok) {
@@ -131,15 +146,23 @@ void JsonReader::FailAt(std::string_view below, std::string_view message) {
   if (where.size() > kMaxPath) {
     where = where.substr(0, kMaxPath) + "...";
   }
-  std::string text = name_ + ": " + where + (where.empty() ? "" : ": ");
+  const std::string line = rules_ == Rules::kPolicy ? ":" + std::to_string(Line()) : "";
+  std::string text = name_ + line + ": " + where + (where.empty() ? "" : ": ");
   constexpr std::size_t kMaxMessage = 512;
   text += message.substr(0, kMaxMessage);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      c = '?';
+  error_ = Failure(std::move(text), EINVAL);
+}
+
+std::size_t JsonReader::Line() const {
+  // Strings with escapes lie elsewhere: the token before tells.
+  for (std::size_t at = std::min(at_, tokens_.size()); at-- > 0;) {
+    const char* text = tokens_[at].text;
+    if (text >= json_.data() && text <= json_.data() + json_.size()) {
+      const std::string_view before = json_.substr(0, static_cast<std::size_t>(text - json_.data()));
+      return 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
     }
   }
-  error_ = Failure(std::move(text), EINVAL);
+  return 1;
 }
 
 void JsonReader::Fail(std::string_view message) {
@@ -163,11 +186,23 @@ void JsonReader::Object(std::initializer_list<Field> fields) {
     return;
   }
   const std::size_t length = path_.size();
+  std::uint64_t seen = 0;
   while (!failed() && tokens_[at_].kind == Kind::kKey) {
     const std::string_view key = TextOf(tokens_[at_++]);
     const auto* field =
         std::find_if(fields.begin(), fields.end(), [key](const Field& candidate) { return candidate.name == key; });
-    if (field == fields.end() || tokens_[at_].kind == Kind::kNull) {
+    if (rules_ == Rules::kPolicy) {
+      if (field == fields.end()) {
+        FailAt(key, "unknown key");
+        return;
+      }
+      const std::uint64_t bit = std::uint64_t{1} << (field - fields.begin());
+      if ((seen & bit) != 0) {
+        FailAt(key, "given twice");
+        return;
+      }
+      seen |= bit;
+    } else if (field == fields.end() || tokens_[at_].kind == Kind::kNull) {
       Skip();
       continue;
     }

@@ -32,13 +32,17 @@ class JsonReader {
     void (*read)(JsonReader&, void*);
   };
 
-  // Checks `json` as a whole; `name` begins every error.
-  JsonReader(std::string_view json, std::string_view name);
+  // kConfig is the runtime specification's way: unknown properties are ignored, one given twice counts the last time.
+  // kPolicy is for documents that somebody reviews: both are errors, as null is, and errors name the line
+  // ("FILE:3: syscalls[0].action: ...").
+  enum class Rules { kConfig, kPolicy };
+
+  // Checks `json` as a whole; `name` begins every error. `json` must outlive the reader.
+  JsonReader(std::string_view json, std::string_view name, Rules rules = Rules::kConfig);
 
   // ---- for Read functions
 
-  // An object: listed fields are read, null ones left alone, others ignored. A property given twice counts the last
-  // time.
+  // An object: listed fields are read. What becomes of null ones and of others is a matter of the rules.
   void Object(std::initializer_list<Field> fields);
   template <class Visit>  // Visit(key), which must read or Skip() the value
   void Map(Visit visit);
@@ -85,7 +89,12 @@ class JsonReader {
   bool Expect(Kind kind, std::string_view expected);
   void Load(std::string_view json);
 
+  // Of the token that was read last, in kPolicy.
+  [[nodiscard]] std::size_t Line() const;
+
+  std::string_view json_;
   std::string name_;
+  Rules rules_;
   std::string path_;
   std::vector<Token> tokens_;
   std::deque<std::string> unescaped_;

@@ -204,6 +204,17 @@ BOOST_AUTO_TEST_CASE(nul_in_a_string_is_refused) {
   BOOST_TEST(ErrorOf(Config(std::string_view{"\"hostname\": \"a\0b\"", 17})) != "accepted");
 }
 
+BOOST_AUTO_TEST_CASE(invalid_utf8_is_refused) {
+  // A surrogate, an overlong form, beyond U+10FFFF: what yajl lets through, and a lone byte, which it does not.
+  for (const std::string_view bytes : {"\xED\xA0\x80", "\xE0\x80\xAF", "\xF4\x90\x80\x80"}) {
+    const std::string why = ": a string that is not valid UTF-8";
+    BOOST_TEST(ErrorOf(Config("\"hostname\": \"" + std::string{bytes} + "\"")).ends_with(why));
+    BOOST_TEST(ErrorOf(Config("\"" + std::string{bytes} + "\": 1")).ends_with(why));
+  }
+  BOOST_TEST(ErrorOf(Config("\"hostname\": \"\x80\"")) != "accepted");
+  BOOST_TEST(ErrorOf(Config("\"a\": \"\xEE\x80\x80 \xF0\x9F\x98\x80\"")) == "accepted");
+}
+
 BOOST_AUTO_TEST_CASE(depth_is_bounded) {
   // The object itself is one level.
   const std::size_t most = kMaxJsonDepth - 1;

@@ -25,4 +25,7 @@ Result<Process> ParseProcess(std::string_view json, std::string_view name);
 // One `linux.resources` object alone: `update --resources FILE`.
 Result<Resources> ParseResources(std::string_view json, std::string_view name);
 
+// One `linux.seccomp` object alone, as a policy document: unknown and repeated keys are errors, errors name the line.
+Result<Seccomp> ParseSeccompDocument(std::string_view json, std::string_view name);
+
 }  // namespace nucleus::oci

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "oci-config/parse.h"
 #include "oci-config/read.h"
 
 namespace nucleus::oci {
@@ -104,6 +105,14 @@ void Read(JsonReader& in, Seccomp& out) {
     in.Check(out.syscalls[i].action != SeccompAction::kNotify || !out.listener_path.empty(),
              "syscalls[" + std::to_string(i) + "].action", "SCMP_ACT_NOTIFY needs listenerPath");
   }
+}
+
+Result<Seccomp> ParseSeccompDocument(std::string_view json, std::string_view name) {
+  JsonReader in{json, name, JsonReader::Rules::kPolicy};
+  Seccomp seccomp;
+  Read(in, seccomp);
+  TRY(in.Finish());
+  return seccomp;
 }
 
 std::vector<std::string> KnownSeccompArchitectures() {

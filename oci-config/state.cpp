@@ -19,6 +19,39 @@ static void Read(JsonReader& in, StateResctrl& out) {
   in.Check(out.monitor.empty() || out.monitor.starts_with('/'), "monitor", "must be an absolute path");
 }
 
+static void Read(JsonReader& in, StateSystemd& out) {
+  out = {};
+  in.Object({{"unit", out.unit}, {"path", out.path}, {"user", out.user}, {"made", out.made}});
+  in.Check(!out.unit.empty(), "unit", "required");
+  in.Check(out.path.starts_with('/'), "path", "must be an absolute path");
+}
+
+static void Read(JsonReader& in, StateTracer& out) {
+  out = {};
+  in.Object({{"pid", out.pid}, {"startTime", out.start_time}, {"file", out.file}});
+  in.Check(out.pid > 0, "pid", "out of range");
+  in.Check(out.file.starts_with('/'), "file", "must be an absolute path");
+}
+
+static void Read(JsonReader& in, StateNetwork& out) {
+  out = {};
+  in.Object({{"mode", out.mode},
+             {"filtered", out.filtered},
+             {"record", out.record},
+             {"joined", out.joined},
+             {"generation", out.generation},
+             {"pid", out.pid},
+             {"startTime", out.start_time}});
+  in.Check(!out.mode.empty(), "mode", "required");
+  in.Check(out.joined.empty() || out.joined.starts_with('/'), "joined", "must be an absolute path");
+  in.Check(out.pid >= 0, "pid", "out of range");
+}
+
+static void Read(JsonReader& in, Degradation& out) {
+  out = {};
+  in.Object({{"stage", out.stage}, {"reason", out.reason}});
+}
+
 static void Read(JsonReader& in, Phase& out) {
   ReadWord(in, out, "phase",
            {{"creating", Phase::kCreating}, {"created", Phase::kCreated}, {"running", Phase::kRunning}});
@@ -73,10 +106,15 @@ Result<State> ParseState(std::string_view json, std::string_view name) {
              {"rootfs", state.rootfs},
              {"created", state.created},
              {"owner", state.owner},
+             {"init", state.init},
              {"keyring", state.keyring},
-             {"systemdCgroup", state.systemd_cgroup},
+             {"systemd", state.systemd},
              {"cgroups", state.cgroups},
              {"resctrl", state.resctrl},
+             {"tracer", state.tracer},
+             {"network", state.network},
+             {"degradations", state.degradations},
+             {"evidence", state.evidence},
              {"annotations", state.annotations}});
   in.Check(state.version == kStateVersion, "version", "unknown version " + std::to_string(state.version));
   in.Check(!state.id.empty(), "id", "required");
@@ -99,8 +137,18 @@ std::string FormatState(const State& state) {
   out.Key("rootfs").String(state.rootfs);
   out.Key("created").String(state.created);
   out.Key("owner").Uint(state.owner);
+  if (state.init) {
+    out.Key("init").Bool(true);
+  }
   out.Key("keyring").Bool(state.keyring);
-  out.Key("systemdCgroup").Bool(state.systemd_cgroup);
+  if (!state.systemd.unit.empty()) {
+    out.Key("systemd").BeginObject();
+    out.Key("unit").String(state.systemd.unit);
+    out.Key("path").String(state.systemd.path);
+    out.Key("user").Bool(state.systemd.user);
+    out.Key("made").Bool(state.systemd.made);
+    out.EndObject();
+  }
   out.Key("cgroups").BeginArray();
   for (const StateCgroup& cgroup : state.cgroups) {
     out.BeginObject();
@@ -117,6 +165,35 @@ std::string FormatState(const State& state) {
     out.Key("monitor").String(state.resctrl.monitor);
     out.EndObject();
   }
+  if (state.tracer.pid > 0) {
+    out.Key("tracer").BeginObject();
+    out.Key("pid").Int(state.tracer.pid);
+    out.Key("startTime").Uint(state.tracer.start_time);
+    out.Key("file").String(state.tracer.file);
+    out.EndObject();
+  }
+  if (!state.network.mode.empty()) {
+    out.Key("network").BeginObject();
+    out.Key("mode").String(state.network.mode);
+    out.Key("filtered").Bool(state.network.filtered);
+    out.Key("record").String(state.network.record);
+    out.Key("joined").String(state.network.joined);
+    out.Key("generation").Uint(state.network.generation);
+    out.Key("pid").Int(state.network.pid);
+    out.Key("startTime").Uint(state.network.start_time);
+    out.EndObject();
+  }
+  if (!state.degradations.empty()) {
+    out.Key("degradations").BeginArray();
+    for (const Degradation& degradation : state.degradations) {
+      out.BeginObject();
+      out.Key("stage").String(degradation.stage);
+      out.Key("reason").String(degradation.reason);
+      out.EndObject();
+    }
+    out.EndArray();
+  }
+  WriteMap(out, "evidence", state.evidence);
   WriteMap(out, "annotations", state.annotations);
   out.EndObject();
   return out.Take();

@@ -27,6 +27,38 @@ struct StateResctrl {
   std::string monitor;   // the monitoring group, always the container's own
 };
 
+// The unit of systemd's that the container is in (the systemd cgroup driver); `unit` empty: none.
+struct StateSystemd {
+  std::string unit;
+  std::string path;   // as cgroups below systemd's own: "/system.slice/nucleus-box.scope"
+  bool user = false;  // the user's systemd, not the system's
+  bool made = false;  // by create; false while that is under way
+};
+
+// The process that is told of the container's system calls (runtime/trace); `pid` 0: none.
+struct StateTracer {
+  std::int32_t pid = 0;
+  std::uint64_t start_time = 0;
+  std::string file;  // the trace's, absolute
+};
+
+// What nucleus-net made for the container; `mode` empty: nothing.
+struct StateNetwork {
+  std::string mode;              // dev.nucleus.network
+  bool filtered = false;         // rules are loaded
+  std::string record;            // of the uplink, for taking it away again
+  std::string joined;            // the network namespace's path, where it is not the container's own
+  std::uint32_t generation = 0;  // of the policy
+  std::int32_t pid = 0;          // of nucleus-net, where it stays; 0: it does not
+  std::uint64_t start_time = 0;
+};
+
+// A protection that was asked for and is not in force: only agent mode starts a container in spite of that.
+struct Degradation {
+  std::string stage;   // as policies/mode.h names it: "landlock"
+  std::string reason;  // one line
+};
+
 enum class Phase { kCreating, kCreated, kRunning };  // what was reached; stopped and paused are looked up
 
 struct State {
@@ -40,10 +72,15 @@ struct State {
   std::string rootfs;            // absolute
   std::string created;           // RFC 3339 with nanoseconds, UTC
   std::uint32_t owner = 0;       // uid that created it
+  bool init = false;             // the process of `pid` is nucleus-init, and the workload a child of it
   bool keyring = true;           // it has a session keyring of its own, which `exec` joins
-  bool systemd_cgroup = false;
+  StateSystemd systemd;
   std::vector<StateCgroup> cgroups;
   StateResctrl resctrl;
+  StateTracer tracer;
+  StateNetwork network;
+  std::vector<Degradation> degradations;
+  StringMap evidence;  // what was enforced, by the names of docs/evidence.md; empty where nobody asked
   StringMap annotations;
 };
 

@@ -18,10 +18,18 @@ State Full() {
   state.rootfs = "/bundles/rootfs";
   state.created = "2026-01-02T03:04:05.123456789Z";
   state.owner = 4294967295U;
-  state.systemd_cgroup = true;
+  state.systemd = {.unit = "libpod-a.scope", .path = "/machine.slice/libpod-a.scope", .user = true, .made = true};
   state.cgroups = {{.hierarchy = "cpu,cpuacct", .path = "/sys/fs/cgroup/cpu,cpuacct/x", .created = true},
                    {.hierarchy = "name=systemd", .path = "/sys/fs/cgroup/systemd/x", .created = false},
                    {.hierarchy = "", .path = "/sys/fs/cgroup/unified/x", .created = true}};
+  state.degradations = {{.stage = "landlock", .reason = "needs ABI 1, this kernel has none"}};
+  state.network = {.mode = "bridge",
+                   .filtered = true,
+                   .record = R"({"uplink":"bridge 7"})",
+                   .joined = "/proc/7/ns/net",
+                   .generation = 3,
+                   .pid = 77,
+                   .start_time = 78};
   state.annotations = {{"a", "1"}, {"b.c/d", "\x01\x1f\x7f"}};
   return state;
 }
@@ -57,13 +65,26 @@ BOOST_AUTO_TEST_CASE(round_trip) {
   BOOST_TEST(after.rootfs == before.rootfs);
   BOOST_TEST(after.created == before.created);
   BOOST_TEST(after.owner == before.owner);
-  BOOST_TEST(after.systemd_cgroup == before.systemd_cgroup);
+  BOOST_TEST(after.systemd.unit == before.systemd.unit);
+  BOOST_TEST(after.systemd.path == before.systemd.path);
+  BOOST_TEST(after.systemd.user == before.systemd.user);
+  BOOST_TEST(after.systemd.made == before.systemd.made);
   BOOST_REQUIRE(after.cgroups.size() == 3U);
   for (std::size_t i = 0; i < 3; ++i) {
     BOOST_TEST(after.cgroups[i].hierarchy == before.cgroups[i].hierarchy);
     BOOST_TEST(after.cgroups[i].path == before.cgroups[i].path);
     BOOST_TEST(after.cgroups[i].created == before.cgroups[i].created);
   }
+  BOOST_TEST(after.network.mode == "bridge");
+  BOOST_TEST(after.network.filtered);
+  BOOST_TEST(after.network.record == before.network.record);
+  BOOST_TEST(after.network.joined == before.network.joined);
+  BOOST_TEST(after.network.generation == 3U);
+  BOOST_TEST(after.network.pid == 77);
+  BOOST_TEST(after.network.start_time == 78U);
+  BOOST_REQUIRE(after.degradations.size() == 1U);
+  BOOST_TEST(after.degradations[0].stage == "landlock");
+  BOOST_TEST(after.degradations[0].reason == before.degradations[0].reason);
   BOOST_TEST((after.annotations == before.annotations));
   BOOST_TEST(FormatState(after) == text);
   for (const Phase phase : {Phase::kCreating, Phase::kCreated, Phase::kRunning}) {
@@ -86,6 +107,10 @@ BOOST_AUTO_TEST_CASE(refusals) {
              R"(state.json: phase: unknown phase "stopped")");
   BOOST_TEST(ErrorOf(R"({"version": 1, "id": "a", "bundle": "/b", "cgroups": [{"path": "x"}]})") ==
              "state.json: cgroups[0].path: must be an absolute path");
+  BOOST_TEST(ErrorOf(R"({"version": 1, "id": "a", "bundle": "/b", "systemd": {"path": "/x"}})") ==
+             "state.json: systemd.unit: required");
+  BOOST_TEST(ErrorOf(R"({"version": 1, "id": "a", "bundle": "/b", "systemd": {"unit": "u", "path": "x"}})") ==
+             "state.json: systemd.path: must be an absolute path");
   BOOST_TEST(ErrorOf("") != "accepted");
   BOOST_TEST(ErrorOf("{}") != "accepted");
   BOOST_TEST(ErrorOf("[]") != "accepted");

@@ -22,6 +22,8 @@ cmake --build "$build" >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "build
 
 expected=(
   usr/bin/nucleus
+  usr/libexec/nucleus/nucleus-systemd
+  usr/libexec/nucleus/nucleus-net
   usr/share/man/man8/nucleus.8.gz
   usr/share/bash-completion/completions/nucleus
   usr/share/zsh/vendor-completions/_nucleus
@@ -30,9 +32,20 @@ expected=(
   usr/share/doc/nucleus/copyright
   usr/share/doc/nucleus/annotations.md
   usr/share/doc/nucleus/architecture.md
+  usr/share/doc/nucleus/attestation.md
   usr/share/doc/nucleus/conformance.md
+  usr/share/doc/nucleus/evidence.md
+  usr/share/doc/nucleus/gate.md
+  usr/share/doc/nucleus/learning.md
+  usr/share/doc/nucleus/modes.md
+  usr/share/doc/nucleus/egress.md
+  usr/share/doc/nucleus/gate.md
+  usr/share/doc/nucleus/network.md
   usr/share/doc/nucleus/operations.md
+  usr/share/doc/nucleus/policies.md
   usr/share/doc/nucleus/threat-model.md
+  usr/share/nucleus/policies/examples/landlock.toml
+  usr/share/nucleus/policies/schema/landlock.schema.json
 )
 # Built-in policies ship once there are any.
 for policy in policies/builtin/*; do
@@ -73,7 +86,7 @@ dpkg-deb -x "$deb" "$scratch/extracted"
 check_tree "$scratch/extracted"
 binary=$scratch/extracted/usr/bin/nucleus
 size=$(stat -c %s "$binary")
-((size < 3 * 1024 * 1024)) || fail "the binary has $size bytes"
+((size < 3000000)) || fail "the binary has $size bytes"
 readelf -S "$binary" | grep -qF '.symtab' && fail "the binary is not stripped"
 readelf -lW "$binary" | grep -q 'INTERP' && fail "the binary asks for a dynamic loader"
 readelf -hW "$binary" | grep -q 'Type: *DYN' || fail "the binary is not position-independent"

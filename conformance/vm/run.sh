@@ -7,7 +7,8 @@
 # RUNTIME   the nucleus to test (default: the dev build), or one that the machine has: /usr/sbin/runc, /usr/bin/crun
 # PROBE     the probe (default: the dev build's)
 # NUCLEUS_VM_CACHE     where Debian's tree and its disk image are kept (default: build/vm)
-# NUCLEUS_VM_TIMEOUT   seconds for everything inside (default: 900, for `all` 5400)
+# NUCLEUS_VM_TIMEOUT   seconds for everything inside (default: 1800, for `all` 5400)
+# NUCLEUS_VM_RESULTS   a file for each test's result, a line of JSON for each (see stream.py)
 # NUCLEUS_TEST_SLOW    factor on every wait of the tests (default: 10; the processor is emulated)
 #
 # Exit status: 0 all passed, 1 a test failed, 2 the machine could not be made, or did not come to its end in time.
@@ -22,9 +23,10 @@ cache=${NUCLEUS_VM_CACHE:-$project/build/vm}
 slow=${NUCLEUS_TEST_SLOW:-10}
 suite=bookworm
 mirror=http://deb.debian.org/debian
-packages=(systemd systemd-sysv dbus linux-image-amd64 kmod apparmor python3-minimal python3 busybox-static runc crun
-          uidmap procps iproute2 util-linux strace libstdc++6)
-default_modules=(cgroups devices namespaces exec lsm)
+packages=(systemd systemd-sysv dbus libpam-systemd linux-image-amd64 kmod apparmor python3-minimal python3 busybox-static
+          runc crun criu iptables uidmap procps iproute2 util-linux strace libstdc++6)
+default_modules=(cgroups devices namespaces exec lsm systemd netdevices rootless:Cgroups attest:Verity
+                 checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {
   echo "run.sh: $*" >&2
@@ -37,13 +39,13 @@ if [[ ${1-} == --keep ]]; then
   shift
 fi
 modules=("${@:-${default_modules[@]}}")
-limit=900
+limit=1800
 if [[ ${modules[*]} == all ]]; then
   modules=()
   for file in "$project"/conformance/test_*.py; do
     name=$(basename "$file" .py)
-    # These drive programs that the machine does not have.
-    [[ $name == test_podman || $name == test_containerd ]] || modules+=("${name#test_}")
+    # What these drive or read the machine does not have; the last would take it hours.
+    [[ $name =~ ^test_(podman|containerd|rules|stress)$ ]] || modules+=("${name#test_}")
   done
   limit=5400
 fi
@@ -141,10 +143,16 @@ case $(basename "$runtime") in
   nucleus*)
     cp "$runtime" "$payload/build/dev/shim/nucleus"
     inside=/nucleus/build/dev/shim/nucleus
+    # The program knows its helper by the absolute path of its own build: there it is in the machine as well.
+    helper=$(realpath -m "$(dirname "$runtime")/../nucleus-systemd")
+    if [[ -x $helper ]]; then
+      cp "$helper" "$payload/build/dev/nucleus-systemd"
+      printf '%s\n' "$helper" >"$payload/helper"
+    fi
     ;;
 esac
 printf '%s\n' "${modules[@]}" >"$payload/modules"
-printf 'RUNTIME=%s\nNUCLEUS_TEST_SLOW=%s\n' "$inside" "$slow" >"$payload/environment"
+printf '%s\n' "RUNTIME=$inside" "NUCLEUS_TEST_SLOW=$slow" NUCLEUS_RESULTS=/nucleus/results/results.jsonl >"$payload/environment"
 truncate -s 256M "$work/run.img"
 mke2fs -q -t ext4 -m 0 -d "$payload" "$work/run.img"
 
@@ -174,6 +182,9 @@ qemu=
 result() {
   debugfs -R "cat /results/$1" "$work/run.img" 2>/dev/null
 }
+if [[ -n ${NUCLEUS_VM_RESULTS-} ]]; then
+  result results.jsonl >"$NUCLEUS_VM_RESULTS"
+fi
 status=$(result status)
 if [[ -z $ended || -z $status ]]; then
   if [[ -n $ended ]]; then what="ended without a result"; else what="no end within $limit s"; fi

@@ -2,10 +2,11 @@
 
 # The options that take a value, by command; "global" are those before the command.
 declare -gA _nucleus_options=(
-  [global]="--root --log --log-format --debug --systemd-cgroup --cgroup-manager --rootless --help --version"
-  [create]="--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds"
-  [run]="--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds
-         --detach --keep --no-subreaper"
+  [global]="--root --log --log-format --debug --events --systemd-cgroup --cgroup-manager --rootless --help --version"
+  [create]="--bundle --config --config-digest --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds
+          --seccomp-trace"
+  [run]="--bundle --config --config-digest --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds
+         --seccomp-trace --detach --keep --no-subreaper"
   [exec]="--process --cwd --env --tty --user --additional-gids --cap --no-new-privs --detach --console-socket
           --pidfd-socket --pid-file --preserve-fds --cgroup --ignore-paused --process-label --apparmor"
   [kill]="--all --regex"
@@ -15,15 +16,27 @@ declare -gA _nucleus_options=(
   [update]="--resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime
             --cpu-idle --cpuset-cpus --cpuset-mems --memory --memory-reservation --memory-swap --pids-limit
             --l3-cache-schema --mem-bw-schema"
-  [events]="--interval --stats"
+  [events]="--interval --stats --json --head"
+  [checkpoint]="--image-path --work-path --manage-cgroups-mode --empty-ns --tcp-established --ext-unix-sk --shell-job
+                --file-locks --auto-dedup --lazy-pages --parent-path --page-server --status-fd --leave-running --pre-dump
+                --tcp-skip-in-flight --link-remap"
+  [restore]="--image-path --work-path --manage-cgroups-mode --empty-ns --tcp-established --ext-unix-sk --shell-job
+             --file-locks --auto-dedup --lazy-pages --bundle --console-socket --pid-file --lsm-profile
+             --lsm-mount-context --detach --no-subreaper --no-pivot"
   [spec]="--bundle --rootless"
-  [start]="" [state]="" [pause]="" [resume]="" [features]=""
+  [start]="" [state]="" [pause]="" [resume]="" [features]="" [policy]=""
+  [attest]="--output"
+  [seccomp]="--output"
+  [learn]="--bundle --output"
+  [explain]="--json --config --id" [doctor]="--json"
+  [egress]="--json --follow --policy"
 )
-_nucleus_with_value=" --root --log --log-format --cgroup-manager --rootless --bundle -b --config -f --console-socket
+_nucleus_with_value=" --root --log --log-format --cgroup-manager --rootless --events --head --id --policy --bundle -b --config -f --config-digest --console-socket
   --pidfd-socket --pid-file --preserve-fds --process -p --cwd --env -e --user -u --additional-gids -g --cap -c --cgroup
   --process-label --apparmor --format --interval --resources -r --blkio-weight --cpu-period --cpu-quota --cpu-burst
   --cpu-share --cpu-rt-period --cpu-rt-runtime --cpu-idle --cpuset-cpus --cpuset-mems --memory --memory-reservation
-  --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema "
+  --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --output -o --image-path --work-path --manage-cgroups-mode
+  --empty-ns --parent-path --page-server --status-fd --lsm-profile --lsm-mount-context --seccomp-trace "
 
 _nucleus_reply() {  # compgen's options
   mapfile -t COMPREPLY < <(compgen "$@" -- "${COMP_WORDS[COMP_CWORD]}")
@@ -59,8 +72,10 @@ _nucleus() {
     --cgroup-manager) _nucleus_reply -W "cgroupfs systemd disabled"; return ;;
     --rootless) _nucleus_reply -W "true false auto"; return ;;
     list--format | list-f | ps--format | ps-f) _nucleus_reply -W "table json"; return ;;
-    *--bundle | *-b | --root) compopt -o filenames; _nucleus_reply -d; return ;;
-    *--config | *-f | *-socket | *--pid-file | *--process | exec-p | --log | *--resources | update-r)
+    *--manage-cgroups-mode) _nucleus_reply -W "soft full strict ignore"; return ;;
+    *--empty-ns) _nucleus_reply -W "network"; return ;;
+    *--bundle | *-b | --root | *--image-path | *--work-path | learn--output | learn-o) compopt -o filenames; _nucleus_reply -d; return ;;
+    *--config | *-f | *-socket | *--pid-file | *--process | exec-p | --log | --events | *--resources | update-r | attest--output | attest-o | *--seccomp-trace | seccomp--output | seccomp-o)
       compopt -o filenames; _nucleus_reply -f; return ;;
     *)
       if [[ $_nucleus_with_value == *[[:space:]]"$previous"[[:space:]]* ]]; then
@@ -73,15 +88,26 @@ _nucleus() {
     if [[ $current == -* ]]; then
       _nucleus_reply -W "${_nucleus_options[global]}"
     else
-      _nucleus_reply -W "create start state kill delete run exec list ps pause resume update events spec features"
+      _nucleus_reply -W "create start state kill delete run exec list ps pause resume update events checkpoint restore spec features
+        attest policy seccomp learn explain doctor egress"
     fi
   elif [[ $current == -* ]]; then
     _nucleus_reply -W "${_nucleus_options[$command]} --help"
   elif ((arguments == 0)); then
     case $command in
-      start | state | kill | delete | exec | ps | pause | resume | update | events)
+      start | state | kill | delete | exec | ps | pause | resume | update | events | checkpoint)
         _nucleus_reply -W "$(nucleus "${root[@]}" list --quiet 2>/dev/null)" ;;
+      attest) _nucleus_reply -W "create verify" ;;
+      policy) _nucleus_reply -W "pin verify" ;;
+      seccomp) _nucleus_reply -W "generate" ;;
+      explain) compopt -o filenames; _nucleus_reply -d ;;
     esac
+  elif [[ $command == policy || $command == events || $command == seccomp ]]; then
+    compopt -o filenames
+    _nucleus_reply -f
+  elif [[ $command == attest ]]; then
+    compopt -o filenames
+    if ((arguments == 1)); then _nucleus_reply -d; else _nucleus_reply -f; fi
   elif ((arguments == 1)) && [[ $command == kill ]]; then
     _nucleus_reply -W "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP"
   fi

@@ -1,12 +1,13 @@
 # Completion of nucleus(8) for fish.
 
-set -l commands create start state kill delete run exec list ps pause resume update events spec features
+set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress
 
 complete -c nucleus -f
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l root -r -a "(__fish_complete_directories)" -d "State root"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l log -r -F -d "Append messages to this file"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l log-format -x -a "text json" -d "Form of the log"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l debug -d "Log more"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l events -r -F -d "Append events to this file or fd:N"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l systemd-cgroup -d "Let systemd make the cgroups"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l cgroup-manager -x -a "cgroupfs systemd disabled" -d "Who makes the cgroups"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l rootless -x -a "true false auto" -d "Accepted without effect"
@@ -26,22 +27,39 @@ complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a pause -d "
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a resume -d "Let a container run again"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a update -d "Change the limits of a container"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a events -d "Print what a container uses"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a checkpoint -d "Write a container to files"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a restore -d "Make a container from such files"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a spec -d "Write a config.json to begin with"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a features -d "Print what this build does"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a policy -d "Pin policy files, and verify what a bundle pins"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a seccomp -d "Make a seccomp profile of what was traced"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a learn -d "Run a container, and propose policies for it"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a attest -d "Describe a directory tree, or compare it with its manifest"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a explain -d "Print what a bundle would be allowed"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a doctor -d "Print what this host offers"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a egress -d "Print egress rules and refusals"
+complete -c nucleus -n "__fish_seen_subcommand_from explain doctor egress" -l json -d "As JSON"
+complete -c nucleus -n "__fish_seen_subcommand_from egress" -l follow -d "Print refusals as they come"
+complete -c nucleus -n "__fish_seen_subcommand_from egress" -l policy -r -d "PATH@sha256:HEX of a new policy"
+complete -c nucleus -n "__fish_seen_subcommand_from explain" -s f -l config -r -F -d "Another config.json"
+complete -c nucleus -n "__fish_seen_subcommand_from explain" -l id -x -d "Id of the container"
+complete -c nucleus -n "__fish_seen_subcommand_from explain" -a "(__fish_complete_directories)"
 
-complete -c nucleus -n "__fish_seen_subcommand_from start state kill delete exec ps pause resume update events" -a "(nucleus list --quiet 2>/dev/null)" -d Container
+complete -c nucleus -n "__fish_seen_subcommand_from start state kill delete exec ps pause resume update events checkpoint" -a "(nucleus list --quiet 2>/dev/null)" -d Container
 
-complete -c nucleus -n "__fish_seen_subcommand_from create run spec" -s b -l bundle -r -a "(__fish_complete_directories)" -d "The bundle"
+complete -c nucleus -n "__fish_seen_subcommand_from create run restore spec learn" -s b -l bundle -r -a "(__fish_complete_directories)" -d "The bundle"
 complete -c nucleus -n "__fish_seen_subcommand_from create run" -s f -l config -r -F -d "Read this file in place of config.json"
-complete -c nucleus -n "__fish_seen_subcommand_from create run" -l no-pivot -d "Do not use pivot_root"
+complete -c nucleus -n "__fish_seen_subcommand_from create run" -l config-digest -x -d "Digest that config.json must have"
+complete -c nucleus -n "__fish_seen_subcommand_from create run restore" -l no-pivot -d "Do not use pivot_root"
 complete -c nucleus -n "__fish_seen_subcommand_from create run" -l no-new-keyring -d "Keep the session keyring"
-complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l console-socket -r -F -d "Send the terminal to this socket"
+complete -c nucleus -n "__fish_seen_subcommand_from create run" -l seccomp-trace -r -F -d "Write what system calls are made to this file"
+complete -c nucleus -n "__fish_seen_subcommand_from create run exec restore" -l console-socket -r -F -d "Send the terminal to this socket"
 complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l pidfd-socket -r -F -d "Send a pidfd to this socket"
-complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l pid-file -r -F -d "Write the pid to this file"
+complete -c nucleus -n "__fish_seen_subcommand_from create run exec restore" -l pid-file -r -F -d "Write the pid to this file"
 complete -c nucleus -n "__fish_seen_subcommand_from create run exec" -l preserve-fds -x -d "Leave N more descriptors open"
-complete -c nucleus -n "__fish_seen_subcommand_from run exec" -s d -l detach -d "Do not wait"
+complete -c nucleus -n "__fish_seen_subcommand_from run exec restore" -s d -l detach -d "Do not wait"
 complete -c nucleus -n "__fish_seen_subcommand_from run" -l keep -d "Do not delete the container"
-complete -c nucleus -n "__fish_seen_subcommand_from run" -l no-subreaper -d "Do not adopt orphaned processes"
+complete -c nucleus -n "__fish_seen_subcommand_from run restore" -l no-subreaper -d "Do not adopt orphaned processes"
 
 complete -c nucleus -n "__fish_seen_subcommand_from exec" -s p -l process -r -F -d "Read the process from this file"
 complete -c nucleus -n "__fish_seen_subcommand_from exec" -l cwd -x -d "Working directory"
@@ -82,3 +100,36 @@ complete -c nucleus -n "__fish_seen_subcommand_from update" -l l3-cache-schema -
 complete -c nucleus -n "__fish_seen_subcommand_from update" -l mem-bw-schema -x -d "Intel RDT bandwidth"
 complete -c nucleus -n "__fish_seen_subcommand_from events" -l interval -x -d "Time between lines"
 complete -c nucleus -n "__fish_seen_subcommand_from events" -l stats -d "One line alone"
+
+complete -c nucleus -n "__fish_seen_subcommand_from events; and __fish_seen_subcommand_from verify" -F
+complete -c nucleus -n "__fish_seen_subcommand_from events; and __fish_seen_subcommand_from verify" -l json -d "As JSON"
+complete -c nucleus -n "__fish_seen_subcommand_from events; and __fish_seen_subcommand_from verify" -l head -x -d "A line that must be there"
+complete -c nucleus -n "__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from pin verify" -x -a "pin verify"
+complete -c nucleus -n "__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from pin verify" -F
+complete -c nucleus -n "__fish_seen_subcommand_from seccomp; and not __fish_seen_subcommand_from generate" -x -a "generate"
+complete -c nucleus -n "__fish_seen_subcommand_from learn" -s o -l output -r -a "(__fish_complete_directories)" -d "Directory for the proposals"
+complete -c nucleus -n "__fish_seen_subcommand_from seccomp" -s o -l output -r -F -d "Write the profile to this file"
+complete -c nucleus -n "__fish_seen_subcommand_from seccomp; and __fish_seen_subcommand_from generate" -F
+complete -c nucleus -n "__fish_seen_subcommand_from attest; and not __fish_seen_subcommand_from verify" -x -a "create verify"
+complete -c nucleus -n "__fish_seen_subcommand_from attest" -s o -l output -r -F -d "Write the manifest to this file"
+complete -c nucleus -n "__fish_seen_subcommand_from attest; and __fish_seen_subcommand_from create verify" -F
+
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l image-path -r -a "(__fish_complete_directories)" -d "Directory of the images"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l work-path -r -a "(__fish_complete_directories)" -d "Directory of the log"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l manage-cgroups-mode -x -a "soft full strict ignore" -d "What is done about cgroups"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l empty-ns -x -a "network" -d "Namespace that comes back empty"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l tcp-established -d "Allow open TCP connections"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l ext-unix-sk -d "Allow sockets of others"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l shell-job -d "Allow a terminal of others"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l file-locks -d "Allow locks on files"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l auto-dedup -d "Drop pages that later images have"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l lazy-pages -d "Memory is fetched when it is used"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l parent-path -x -d "A checkpoint before this"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l page-server -x -d "ADDRESS:PORT for the memory"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l status-fd -x -d "Told when lazy pages can be had"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l leave-running -d "The container goes on"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l pre-dump -d "Memory alone"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l tcp-skip-in-flight -d "Leave out connections being made"
+complete -c nucleus -n "__fish_seen_subcommand_from checkpoint" -l link-remap -d "Link deleted files anew"
+complete -c nucleus -n "__fish_seen_subcommand_from restore" -l lsm-profile -x -d "TYPE:NAME"
+complete -c nucleus -n "__fish_seen_subcommand_from restore" -l lsm-mount-context -x -d "SELinux context"

@@ -49,6 +49,9 @@ Result<Host> ReadHost();
 // linux.cgroupsPath: absolute is below each mount's root; relative, or empty (then the id), is below the runtime's own.
 Result<std::vector<oci::StateCgroup>> Locate(const Host& host, const std::string& cgroups_path, const std::string& id);
 
+// The same for a container that is in a cgroup already: `path` is as /proc/PID/cgroup has it. All count as made for it.
+std::vector<oci::StateCgroup> At(const Host& host, const std::string& path);
+
 // Makes the directories (parents too) and marks those that it made. On error removes what it made. Rootless, a
 // hierarchy in which nothing may be made is left out of `cgroups`, unless `required` (the bundle names its place); a
 // limit that is asked of it is an error then. v1 cpuset inherits cpus and mems; v2 enables the controllers on the way
@@ -65,6 +68,24 @@ Result<> Apply(const Host& host, const std::vector<oci::StateCgroup>& cgroups, c
 // The same but for the device rules, which stay as they are: for a container that runs.
 Result<> Update(const Host& host, const std::vector<oci::StateCgroup>& cgroups, const oci::Resources& resources,
                 std::vector<std::string>& warnings);
+
+// What `resources` leaves open and is needed to say it in systemd's words, as it is now: the quota or the period that
+// belongs to the other, the limit that swap is counted from.
+Result<oci::Resources> WithCurrent(const Host& host, const std::vector<oci::StateCgroup>& cgroups,
+                                   oci::Resources resources);
+
+// The files that systemd writes when it is told of any one limit, as they are; and what has become another since then
+// is put back.
+struct Kept {
+  std::string directory;
+  std::string file;
+  std::string value;
+};
+std::vector<Kept> Keep(const std::vector<oci::StateCgroup>& cgroups);
+Result<> PutBack(const std::vector<Kept>& kept);
+
+// Moves a process into the v1 hierarchies from outside.
+Result<> Attach(const std::vector<oci::StateCgroup>& cgroups, pid_t pid);
 
 // v2 alone: gives the cgroups that Create() made to `owner`, with the files that the kernel lets a delegate have. No
 // limit is among them.
@@ -97,6 +118,9 @@ Result<std::vector<pid_t>> Processes(const std::vector<oci::StateCgroup>& cgroup
 
 // SIGKILLs everything in them (cgroup.kill where there is one, else freeze, kill, thaw) and waits until they are empty.
 Result<> KillAll(const std::vector<oci::StateCgroup>& cgroups);
+// The usual case at a container's end: all cgroups are its own and empty, and are removed. False where one is not:
+// there may be something to kill first.
+bool RemoveEmpty(const std::vector<oci::StateCgroup>& cgroups);
 
 // Removes the entries marked `created`, children first. A directory that is gone already is no error; one that stays
 // busy is retried for a bounded time, then "container's cgroup is not empty".

@@ -19,10 +19,10 @@ constexpr int kRemoveTries = 200;
 constexpr useconds_t kRemovePauseUs = 10000;
 
 // v1: a cpuset without cpus and memory nodes takes no process; a new one starts with neither.
-Result<> InheritCpuset(const std::string& directory) {
+Result<> InheritCpuset(const std::string& directory, bool is_new) {
   const std::string parent = directory.substr(0, directory.rfind('/'));
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    if (TRY(Read(directory, file)).empty()) {
+    if (is_new || TRY(Read(directory, file)).empty()) {
       const std::string value = TRY(Read(parent, file));
       TRY(Write(directory, file, value));
     }
@@ -66,7 +66,7 @@ Result<> MakeOne(const Hierarchy& hierarchy, oci::StateCgroup& cgroup, std::vect
   if (!hierarchy.v2() && ::mkdir(cgroup.path.c_str(), 0755) == 0) {
     made.push_back(cgroup.path);
     cgroup.created = true;
-    return cpuset ? InheritCpuset(cgroup.path) : Result<>{};
+    return cpuset ? InheritCpuset(cgroup.path, true) : Result<>{};
   }
   if (hierarchy.v2()) {
     HandDown(hierarchy.mount_point, hierarchy.controllers);
@@ -74,14 +74,15 @@ Result<> MakeOne(const Hierarchy& hierarchy, oci::StateCgroup& cgroup, std::vect
   for (std::size_t slash = hierarchy.mount_point.size(); slash != std::string::npos;) {
     slash = cgroup.path.find('/', slash + 1);
     const std::string directory = cgroup.path.substr(0, slash);
-    if (::mkdir(directory.c_str(), 0755) == 0) {
+    const bool is_new = ::mkdir(directory.c_str(), 0755) == 0;
+    if (is_new) {
       made.push_back(directory);
       cgroup.created = cgroup.created || slash == std::string::npos;
     } else if (errno != EEXIST) {
       return std::unexpected(SysError("mkdir", directory));
     }
     if (cpuset) {
-      TRY(InheritCpuset(directory));
+      TRY(InheritCpuset(directory, is_new));
     }
     if (hierarchy.v2() && slash != std::string::npos) {
       HandDown(directory, hierarchy.controllers);
@@ -163,6 +164,22 @@ Result<> Enter(const Doors& doors) {
     TRY(WriteAll(doors.v1[i].get(), "0", doors.v1_path[i]));
   }
   return {};
+}
+
+Result<> Attach(const std::vector<oci::StateCgroup>& cgroups, pid_t pid) {
+  for (const oci::StateCgroup& cgroup : cgroups) {
+    if (!cgroup.hierarchy.empty()) {
+      TRY(Write(cgroup.path, "cgroup.procs", std::to_string(pid)));
+    }
+  }
+  return {};
+}
+
+bool RemoveEmpty(const std::vector<oci::StateCgroup>& cgroups) {
+  return std::ranges::all_of(cgroups, &oci::StateCgroup::created) &&
+         std::ranges::all_of(cgroups, [](const oci::StateCgroup& cgroup) {
+           return ::rmdir(cgroup.path.c_str()) == 0 || errno == ENOENT;
+         });
 }
 
 Result<> Remove(const std::vector<oci::StateCgroup>& cgroups) {

@@ -189,6 +189,11 @@ BOOST_AUTO_TEST_CASE(a_part_of_the_hierarchy_is_mounted) {
       Good("41 32 0:36 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "4:memory:/docker/x/inner\n");
   BOOST_TEST(PathIn(host, "memory", "a") == "/sys/fs/cgroup/memory/inner/a");
   BOOST_TEST(PathIn(host, "memory", "/a") == "/sys/fs/cgroup/memory/a");
+  // Its top is not a container's either, whatever its name is.
+  const Host above =
+      Good("41 32 0:36 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "4:memory:/docker\n");
+  BOOST_TEST(!Locate(above, "x", "c1").has_value());
+  BOOST_TEST(PathIn(above, "memory", "x/a") == "/sys/fs/cgroup/memory/a");
 }
 
 BOOST_AUTO_TEST_CASE(directories_by_controller) {

@@ -55,7 +55,22 @@ Result<std::vector<oci::StateCgroup>> Locate(const Host& host, const std::string
       }
       path = BelowMount(hierarchy, path);
     }
+    if (path.empty()) {
+      // The top of what is mounted here: its limits are not a container's to set.
+      return std::unexpected(Failure("linux.cgroupsPath: the root cgroup is not a container's", EINVAL));
+    }
     cgroups.push_back({.hierarchy = hierarchy.name, .path = hierarchy.mount_point + path, .created = false});
+  }
+  return cgroups;
+}
+
+std::vector<oci::StateCgroup> At(const Host& host, const std::string& path) {
+  std::vector<oci::StateCgroup> cgroups;
+  cgroups.reserve(host.hierarchies.size());
+  for (const Hierarchy& hierarchy : host.hierarchies) {
+    cgroups.push_back({.hierarchy = hierarchy.name,
+                       .path = hierarchy.mount_point + BelowMount(hierarchy, Normalize(path)),
+                       .created = true});
   }
   return cgroups;
 }

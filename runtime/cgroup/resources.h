@@ -1,4 +1,5 @@
-// Applying linux.resources: one function per hierarchy version. Inside runtime/cgroup only.
+// Applying linux.resources: one function per hierarchy version. Inside runtime/cgroup, but for the conversions, which
+// runtime/systemd has too.
 #pragma once
 
 #include <string>
@@ -23,6 +24,8 @@ oci::Resources WithoutZeros(oci::Resources resources);
 
 // cpu.shares (2 to 262144) → cpu.weight (1 to 10000).
 std::uint64_t SharesToWeight(std::uint64_t shares);
+// blockIO.weight (10 to 1000) → io.weight (1 to 10000).
+std::uint64_t BlockIoToWeight(std::uint64_t weight);
 // memory.swap of the specification is memory and swap together; v2 wants swap alone.
 Result<std::int64_t> SwapAlone(const oci::MemoryResources& memory);
 

@@ -104,12 +104,9 @@ class V2 {
       warnings_.emplace_back("linux.resources.blockIO.leafWeight has no effect on cgroup v2");
     }
     if (io.weight && *io.weight != 0) {
-      // BFQ's scale is the specification's (10 to 1000); io.weight's is 1 to 10000.
-      const unsigned weight = *io.weight;
-      constexpr unsigned kLeast = 10;
-      TRY(bfq ? Set("blockIO.weight", "io.bfq.weight", std::to_string(weight))
-              : Set("blockIO.weight", "io.weight",
-                    "default " + std::to_string(1 + (weight < kLeast ? 0 : weight - kLeast) * 9999 / 990)));
+      // BFQ's scale is the specification's.
+      TRY(bfq ? Set("blockIO.weight", "io.bfq.weight", std::to_string(*io.weight))
+              : Set("blockIO.weight", "io.weight", "default " + std::to_string(BlockIoToWeight(*io.weight))));
     }
     for (const oci::WeightDevice& device : io.weight_device) {
       if (device.weight) {
@@ -161,6 +158,11 @@ std::uint64_t SharesToWeight(std::uint64_t shares) {
   }
   shares = shares < kLeast ? kLeast : shares > kMost ? kMost : shares;
   return 1 + (shares - kLeast) * 9999 / (kMost - kLeast);
+}
+
+std::uint64_t BlockIoToWeight(std::uint64_t weight) {
+  constexpr std::uint64_t kLeast = 10;
+  return 1 + (std::max(weight, kLeast) - kLeast) * 9999 / 990;
 }
 
 Result<std::int64_t> SwapAlone(const oci::MemoryResources& memory) {

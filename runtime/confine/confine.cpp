@@ -14,6 +14,7 @@
 #include "runtime/confine/memory_policy.h"
 #include "runtime/confine/scheduling.h"
 #include "runtime/confine/seccomp_load.h"
+#include "runtime/sys/fault.h"
 
 namespace nucleus::confine {
 namespace {
@@ -82,8 +83,19 @@ Result<> ChangeIdentity(const Confinement& confinement) {
   return {};
 }
 
-bool NeedsAdminForFilter(const Confinement& confinement) {
-  return confinement.has_seccomp && !confinement.no_new_privileges;
+Result<> LoadSeccomp(const LastSteps& steps) {
+  FAULT_POINT("child.seccomp");
+  if (steps.program == nullptr || steps.program->filter.empty()) {
+    return std::unexpected(Failure("seccomp: no filter was compiled", EINVAL));
+  }
+  // The capability that loading may have needed is not given back by a syscall, which the filter might answer with
+  // death: execve makes the new sets of the bounding, inheritable and ambient ones alone, and none of these has it
+  // unasked.
+  return LoadFilter(*steps.program, steps.listener_socket, steps.listener_state);
+}
+
+bool NeedsAdmin(const Confinement& confinement) {
+  return (confinement.has_seccomp || confinement.landlock) && !confinement.no_new_privileges;
 }
 
 }  // namespace
@@ -99,27 +111,21 @@ Result<> Prepare(const Confinement& confinement) {
   ::umask(static_cast<mode_t>(confinement.umask));
   TRY(DropBounding(confinement.capabilities.bounding));
   TRY(ChangeIdentity(confinement));
-  const std::uint64_t for_filter =
-      NeedsAdminForFilter(confinement) ? std::uint64_t{1} << CAP_SYS_ADMIN : std::uint64_t{0};
-  TRY(SetCapabilities(confinement.capabilities, for_filter));
+  const std::uint64_t until_execve = NeedsAdmin(confinement) ? std::uint64_t{1} << CAP_SYS_ADMIN : std::uint64_t{0};
+  TRY(SetCapabilities(confinement.capabilities, until_execve));
   if (confinement.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return std::unexpected(SysError("prctl", "PR_SET_NO_NEW_PRIVS"));
   }
   return {};
 }
 
-Result<> Finish(const Confinement& confinement, const SeccompProgram* program, int listener_socket,
-                const std::string& listener_state) {
-  if (!confinement.has_seccomp) {
-    return {};
+Result<> Finish(const Confinement& confinement, const LastSteps& steps, const OnFailure& on_failure) {
+  if (confinement.has_seccomp) {
+    if (Result<> loaded = LoadSeccomp(steps); !loaded) {
+      return on_failure(policies::Stage::kSeccomp, std::move(loaded).error());
+    }
   }
-  if (program == nullptr || program->filter.empty()) {
-    return std::unexpected(Failure("seccomp: no filter was compiled", EINVAL));
-  }
-  // The capability that loading may have needed is not given back by a syscall, which the filter might answer with
-  // death: execve makes the new sets of the bounding, inheritable and ambient ones alone, and none of these has it
-  // unasked.
-  return LoadFilter(*program, listener_socket, listener_state);
+  return {};
 }
 
 }  // namespace nucleus::confine

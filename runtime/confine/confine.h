@@ -2,15 +2,17 @@
 // `create` and for every `exec` alike.
 //
 // Two phases in the child. Prepare() does all that can fail early (so that `create` reports it): keyring, scheduler,
-// rlimits, umask, groups and ids, capabilities. Finish() is the last thing before execve: seccomp, closing descriptors.
-// Where no_new_privileges is off and a filter is asked for, CAP_SYS_ADMIN stays permitted and effective between the two
-// (the kernel demands it to load a filter); the bounding set keeps it from surviving execve.
+// rlimits, umask, groups and ids, capabilities. Finish() is the last thing before execve: seccomp; Landlock
+// (landlock.h) comes right before it. Where no_new_privileges is off and one of these is asked for, CAP_SYS_ADMIN stays
+// permitted and effective between the two (the kernel demands it for both); the bounding set keeps it from surviving
+// execve.
 #pragma once
 
 #include <linux/filter.h>
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +21,8 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "oci-config/spec.h"
+#include "policies/landlock_policy.h"
+#include "policies/mode.h"
 
 namespace nucleus::confine {
 
@@ -90,6 +94,8 @@ struct Confinement {
   CapabilitySets capabilities;
   bool no_new_privileges = false;
   bool has_seccomp = false;
+  std::optional<policies::LandlockPolicy> landlock;
+  int landlock_abi = 0;               // of this kernel; at least what the policy needs
   std::string seccomp_listener_path;  // AF_UNIX socket of the agent; empty: none
   std::string seccomp_listener_metadata;
 };
@@ -97,10 +103,18 @@ struct Confinement {
 // The child's first phase. Runs with the runtime's privileges inside the container's namespaces.
 Result<> Prepare(const Confinement& confinement);
 
-// The child's last phase. Loads `program` (when has_seccomp), hands the listener to `listener_socket` (connected
-// before the root was changed) with `listener_state` as the message's text. The caller has marked its
-// descriptors close-on-exec; nothing but execve may follow.
-Result<> Finish(const Confinement& confinement, const SeccompProgram* program, int listener_socket,
-                const std::string& listener_state);
+// What becomes of a stage that failed: the error as it is, or nothing where the mode goes on without it (and somebody
+// has been told).
+using OnFailure = std::function<Result<>(policies::Stage stage, Error error)>;
+
+struct LastSteps {
+  const SeccompProgram* program = nullptr;  // when has_seccomp
+  int listener_socket = -1;                 // gets the listener; connected before the root was changed
+  std::string listener_state;               // the text of that message
+};
+
+// The child's last phase: loads the filter. The caller has entered Landlock (where the confinement has it) and marked
+// its descriptors close-on-exec; nothing but execve may follow.
+Result<> Finish(const Confinement& confinement, const LastSteps& steps, const OnFailure& on_failure);
 
 }  // namespace nucleus::confine

@@ -1,16 +1,18 @@
-// What a compiled filter says of syscalls: a small interpreter of classic BPF runs it.
+// What a compiled filter says of syscalls.
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
 #include <sys/syscall.h>
 
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
-#include <cstring>
 
 #include "oci-config/parse.h"
+#include "policies/builtin.h"
 #include "runtime/confine/confine.h"
 #include "runtime/confine/seccomp_names.h"
+#include "runtime/confine/test_util.h"
 
 namespace nucleus::confine {
 namespace {
@@ -20,59 +22,6 @@ constexpr std::uint32_t kX32Bit = 0x40000000;
 
 constexpr std::uint32_t Errno(std::uint32_t value) {
   return SECCOMP_RET_ERRNO | value;
-}
-
-// Throws on what the kernel's checker would refuse: an unknown instruction, a jump or a walk out of the program.
-std::uint32_t Run(const std::vector<sock_filter>& program, const seccomp_data& data) {
-  std::uint32_t accumulator = 0;
-  for (std::size_t at = 0; at < program.size(); ++at) {
-    const sock_filter& insn = program[at];
-    const auto jump = [&](bool taken) { at += taken ? insn.jt : insn.jf; };
-    switch (insn.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        if (insn.k % 4 != 0 || insn.k >= sizeof data) {
-          throw std::runtime_error("load outside of seccomp_data");
-        }
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + insn.k, sizeof accumulator);
-        break;
-      case BPF_ALU | BPF_AND | BPF_K:
-        accumulator &= insn.k;
-        break;
-      case BPF_JMP | BPF_JA:
-        at += insn.k;
-        break;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        jump(accumulator == insn.k);
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        jump(accumulator > insn.k);
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        jump(accumulator >= insn.k);
-        break;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        jump((accumulator & insn.k) != 0);
-        break;
-      case BPF_RET | BPF_K:
-        return insn.k;
-      default:
-        throw std::runtime_error("unknown instruction " + std::to_string(insn.code));
-    }
-  }
-  throw std::runtime_error("ran off the end");
-}
-
-SeccompProgram Compiled(const std::string& seccomp) {
-  const Result<oci::Spec> spec = oci::ParseSpec(
-      R"({"ociVersion": "1.3.0", "root": {"path": "r"}, "linux": {"seccomp": )" + seccomp + "}}", "config.json");
-  if (!spec) {
-    throw std::runtime_error(spec.error().message);
-  }
-  Result<SeccompProgram> program = CompileSeccomp(*spec->linux_.seccomp);
-  if (!program) {
-    throw std::runtime_error(program.error().message);
-  }
-  return *std::move(program);
 }
 
 #ifdef __x86_64__
@@ -316,6 +265,30 @@ BOOST_AUTO_TEST_CASE(architectures) {
   BOOST_TEST(ArchitectureToken("x86_64") == 0U);
   BOOST_TEST(ArchitectureToken("") == 0U);
   BOOST_TEST(!RunsHere(0));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(builtin_agent_seccomp)
+
+BOOST_AUTO_TEST_CASE(its_names_are_system_calls_of_one_of_its_architectures) {
+  const Result<oci::Seccomp> profile = oci::ParseSeccompDocument(policies::BuiltinAgentSeccomp(), "agent-seccomp.json");
+  BOOST_TEST_REQUIRE(profile.has_value());
+  for (const oci::SeccompSyscall& rule : profile->syscalls) {
+    for (const std::string& name : rule.names) {
+      const bool known = SyscallNumberOn(SCMP_ARCH_X86_64, name) >= 0 || SyscallNumberOn(SCMP_ARCH_AARCH64, name) >= 0;
+      BOOST_TEST(known, name);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(it_compiles) {
+  const Result<oci::Seccomp> profile = oci::ParseSeccompDocument(policies::BuiltinAgentSeccomp(), "agent-seccomp.json");
+  BOOST_TEST_REQUIRE(profile.has_value());
+  const Result<SeccompProgram> program = CompileSeccomp(*profile);
+  BOOST_TEST_REQUIRE(program.has_value());
+  BOOST_TEST(program->flags == 0U);
+  BOOST_TEST(!program->listener);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <memory>
 
 namespace nucleus::confine {
 namespace {
@@ -97,6 +99,10 @@ int SyscallNumber(std::string_view name) {
   return number != __NR_SCMP_ERROR ? number : NewNumber(name);
 }
 
+bool IsSyscall(std::string_view name) {
+  return SyscallNumber(name) != __NR_SCMP_ERROR;
+}
+
 int SyscallNumberOn(std::uint32_t token, std::string_view name) {
   const int number = ::seccomp_syscall_resolve_name_arch(token, std::string{name}.c_str());
   if (number != __NR_SCMP_ERROR) {
@@ -104,6 +110,28 @@ int SyscallNumberOn(std::uint32_t token, std::string_view name) {
   }
   // libseccomp makes a rule for a number that it has no name for on the native architecture only.
   return token == ::seccomp_arch_native() ? NewNumber(name) : __NR_SCMP_ERROR;
+}
+
+std::string SyscallNameOn(std::uint32_t token, int number) {
+  const std::unique_ptr<char, void (*)(void*)> name{::seccomp_syscall_resolve_num_arch(token, number), &::free};
+  if (name != nullptr) {
+    return name.get();
+  }
+  for (const NewSyscall& row : kNewSyscalls) {
+    if (row.number == number && token == ::seccomp_arch_native()) {
+      return std::string{row.name};
+    }
+  }
+  return {};
+}
+
+std::string_view ArchitectureName(std::uint32_t token) {
+  for (const Architecture& row : kArchitectures) {
+    if (row.token == token) {
+      return row.name;
+    }
+  }
+  return {};
 }
 
 }  // namespace nucleus::confine

@@ -1,4 +1,4 @@
-// The names that a seccomp profile uses: architectures and syscalls. Inside runtime/confine, and for `features`.
+// The names that a seccomp profile uses: architectures and syscalls.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,16 @@ bool RunsHere(std::uint32_t token);
 // __NR_SCMP_ERROR. Knows syscalls that are newer than the libseccomp that this was built with.
 int SyscallNumber(std::string_view name);
 
+// Has it a number of either kind?
+bool IsSyscall(std::string_view name);
+
 // The number on `token`'s architecture as the kernel sees it there, negative where it has none.
 int SyscallNumberOn(std::uint32_t token, std::string_view name);
+
+// "openat" of a number as the kernel sees it on `token`'s architecture; empty: not known.
+std::string SyscallNameOn(std::uint32_t token, int number);
+
+// SCMP_ARCH_* of the specification; empty for a token that this libseccomp does not have.
+std::string_view ArchitectureName(std::uint32_t token);
 
 }  // namespace nucleus::confine

@@ -11,9 +11,16 @@
 
 #include <charconv>
 
+#include "policies/mode.h"
+#include "runtime/container/broker.h"
 #include "runtime/container/channel.h"
+#include "runtime/container/degrade.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/process.h"
+#include "runtime/container/tracing.h"
+#include "runtime/net/loopback.h"
+#include "runtime/net/uplinks.h"
+#include "runtime/rootfs/audit.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
@@ -72,7 +79,9 @@ class Gate : public rootfs::CgroupGate {
       return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
     }
     std::from_chars(reply.text.data(), reply.text.data() + reply.text.size(), state_.pid);
-    if (enter_) {
+    if (reply.code == kWithoutV1) {
+      std::erase_if(state_.cgroups, [](const oci::StateCgroup& cgroup) { return !cgroup.hierarchy.empty(); });
+    } else if (enter_) {
       TRY(EnterV1());
     }
     if (make_namespace_) {
@@ -125,6 +134,10 @@ Result<> EnterNamespaces(ChildInput& input) {
   }
   if (plan.namespaces.Has(CLONE_NEWUSER)) {
     TRY(BecomeRootInside(plan.deny_setgroups));
+  }
+  if (plan.namespaces.Creates(CLONE_NEWNET)) {
+    FAULT_POINT("child.loopback");
+    TRY_IN("network namespace", net::SetLoopbackUp());
   }
   if (plan.namespaces.Creates(CLONE_NEWTIME)) {
     TRY(EnterTimeNamespace(plan.time_offsets));
@@ -179,11 +192,44 @@ Result<std::optional<rootfs::Console>> SetUpConsole(const plan::Plan& plan, cons
       TRY_IN("terminal", rootfs::OpenConsole(handles, plan.process->console_size, true))};
 }
 
+Result<> AuditRoot(const ChildInput& input, const rootfs::Handles& handles) {
+  const plan::Rootfs& plan = input.plan->rootfs;
+  if (plan.audit == plan::Audit::kNone) {
+    return {};
+  }
+  constexpr policies::Stage kStage = policies::Stage::kMountAudit;
+  Result<> audited = rootfs::AuditMounts(plan, handles);
+  if (audited || plan.audit == plan::Audit::kError) {
+    return audited ? Result<>{} : std::unexpected(Context(policies::Row(kStage).name, std::move(audited).error()));
+  }
+  return OrDegrade(input.plan->mode, [&input] { return input.channel; })(kStage, std::move(audited).error());
+}
+
+Result<> MakeReadonly(const plan::Plan& plan, const rootfs::Handles& handles) {
+  FAULT_POINT("child.readonly");
+  return rootfs::MakeReadonly(plan.rootfs, handles);
+}
+
+Result<> MaskPaths(const plan::Plan& plan, const rootfs::Handles& handles) {
+  FAULT_POINT("child.masks");
+  return rootfs::MaskPaths(plan.rootfs, handles);
+}
+
+Result<> HidePaths(const ChildInput& input, const rootfs::Handles& handles) {
+  const confine::OnFailure on_failure = OrDegrade(input.plan->mode, [&input] { return input.channel; });
+  for (const auto step : {&MakeReadonly, &MaskPaths}) {
+    if (Result<> done = step(*input.plan, handles); !done) {
+      TRY(on_failure(policies::Stage::kMaskedPaths, std::move(done).error()));
+    }
+  }
+  return {};
+}
+
 // With a mount namespace of its own: the root is built and entered.
 Result<std::optional<rootfs::Console>> BuildRoot(ChildInput& input, Gate& gate) {
   const plan::Plan& plan = *input.plan;
   FAULT_POINT("child.root");
-  const rootfs::Handles handles = TRY(rootfs::OpenRoot(plan.rootfs));
+  const rootfs::Handles handles = TRY(rootfs::OpenRoot(plan.rootfs, std::move(input.root)));
   FAULT_POINT("child.mounts");
   const rootfs::CgroupView view{.cgroups = &input.state.cgroups,
                                 .host = input.cgroup_host,
@@ -199,13 +245,11 @@ Result<std::optional<rootfs::Console>> BuildRoot(ChildInput& input, Gate& gate) 
   TRY(rootfs::WriteSysctls(plan.sysctl));
   TRY(SetNames(plan));
   std::optional<rootfs::Console> console = TRY(SetUpConsole(plan, handles));
-  FAULT_POINT("child.readonly");
-  TRY(rootfs::MakeReadonly(plan.rootfs, handles));
-  FAULT_POINT("child.masks");
-  TRY(rootfs::MaskPaths(plan.rootfs, handles));
+  TRY(HidePaths(input, handles));
   FAULT_POINT("child.pivot");
   TRY(rootfs::EnterRoot(plan.rootfs, handles));
   TRY(rootfs::FinishRoot(plan.rootfs, handles));
+  TRY(AuditRoot(input, handles));
   return console;
 }
 
@@ -246,6 +290,9 @@ Result<Fd> AwaitStart(int listener) {
 
 std::string AgentMessage(const ChildInput& input) {
   const confine::Confinement& confinement = input.plan->confinement;
+  if (input.plan->traced) {
+    return kTracerGreeting;
+  }
   if (confinement.seccomp_listener_path.empty()) {
     return {};
   }
@@ -257,15 +304,29 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   const plan::Plan& plan = *input.plan;
   ::umask(0);
   // What the runtime has open (its state directory above all) is not for a process that enters a container.
-  std::vector<int> keep = {input.channel, input.start_listener};
+  std::vector<int> keep = {input.channel, input.start_listener, input.tracer};
   for (const Fd& join : input.joins) {
     keep.push_back(join.get());
   }
   for (const Fd& source : input.idmapped_sources) {
     keep.push_back(source.get());
   }
+  keep.push_back(input.root.tree.get());
   TRY(sys::CloseFrom(3 + input.preserve_fds, std::move(keep)));
+  if (input.await_scope) {
+    const Message go = TRY(Receive(input.channel));
+    if (go.tag != Tag::kGo) {
+      return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
+    }
+    input.state.cgroups = cgroup::At(*input.cgroup_host, go.text);
+  }
   TRY(EnterNamespaces(input));
+  if (plan.network) {
+    for (const char* path : {"/proc/self/ns/net", "/proc/self/ns/user"}) {
+      const Fd own = TRY(sys::Open(path, O_RDONLY));
+      TRY(SendWithFd(input.channel, Tag::kNetwork, own.get()));
+    }
+  }
   if (::setsid() < 0) {
     return std::unexpected(SysError("setsid", ""));
   }
@@ -273,6 +334,9 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   Fd agent;
   if (plan.process && !plan.confinement.seccomp_listener_path.empty()) {
     agent = TRY_IN("linux.seccomp.listenerPath", sys::ConnectUnix(plan.confinement.seccomp_listener_path, SOCK_STREAM));
+  }
+  if (plan.traced) {
+    agent.Reset(input.tracer);
   }
   Gate gate{input.channel, input.enter_v1_cgroups, plan.namespaces.Creates(CLONE_NEWCGROUP), input.state};
   std::optional<rootfs::Console> console =
@@ -286,6 +350,17 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
       FAULT_POINT("child.start-hooks");
       TRY(RunHooks("startContainer", plan.hooks.start_container, oci::FormatOciState(input.state, "created")));
     }
+    if (plan.traced) {
+      TRY(CheckTracer(input.tracer));
+    }
+    if (plan.deny_uplinks) {
+      FAULT_POINT("child.uplinks");
+      TRY_IN("egress: everything is denied", net::RefuseUplinks());
+    }
+    if (plan.network && plan.network->broker) {
+      FAULT_POINT("child.broker");
+      TRY(ReachBroker(*plan.network->broker));
+    }
     // From here on only execve's own answer is left; the filter may refuse any later word.
     return Send(start.get(), Tag::kReady);
   };
@@ -294,14 +369,18 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
     return std::unexpected(Failure("process: needed to start the container"));
   }
   TRY(ConnectStreams(std::move(console), input.channel, plan.confinement.uid));
-  return ConfineAndExecute({.process = &*plan.process,
-                            .confinement = &plan.confinement,
-                            .shared_program = plan.seccomp ? input.program : nullptr,
-                            .program = nullptr,
-                            .preserve_fds = input.preserve_fds,
-                            .listener_socket = agent.get(),
-                            .listener_state = AgentMessage(input)},
-                           wait_for_start);
+  return ConfineAndExecute(
+      {.process = &*plan.process,
+       .confinement = &plan.confinement,
+       .shared_program = plan.confinement.has_seccomp ? input.program : nullptr,
+       .program = nullptr,
+       .preserve_fds = input.preserve_fds,
+       .listener_socket = agent.get(),
+       .listener_state = AgentMessage(input),
+       .init = plan.init,
+       .failed = [&start, &input](const Error& error) { FailChild(start ? start.get() : input.channel, error); },
+       .on_failure = OrDegrade(plan.mode, [&start, &input] { return start ? start.get() : input.channel; })},
+      wait_for_start);
 }
 
 }  // namespace

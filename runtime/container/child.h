@@ -8,6 +8,7 @@
 #include "oci-config/state.h"
 #include "runtime/confine/confine.h"
 #include "runtime/plan/plan.h"
+#include "runtime/rootfs/rootfs.h"
 
 namespace nucleus::container {
 
@@ -19,11 +20,14 @@ struct ChildInput {
   // or the joining helper has done it.
   std::vector<Fd> joins;
   std::vector<Fd> idmapped_sources;  // OpenIdmappedSources
+  rootfs::VerifiedRoot root;         // of an attested one
   int channel = -1;
   int start_listener = -1;
   const confine::SharedProgram* program = nullptr;
+  int tracer = -1;  // socket that takes the filter's listener, where the plan is traced
   int preserve_fds = 0;
   bool enter_v1_cgroups = false;  // they are there once the runtime says so; else the process is in its cgroups already
+  bool await_scope = false;       // systemd moves this process first; until it is said where to, nothing is done
   oci::State state;               // for hooks and the seccomp agent; the pid comes from the runtime
 };
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,11 @@
 #include "oci-config/spec.h"
 #include "oci-config/state.h"
 #include "runtime/cgroup/stats.h"
+#include "runtime/container/ready_proxy.h"
+
+namespace nucleus::evidence {
+class EventLog;
+}
 
 namespace nucleus::container {
 
@@ -25,6 +31,9 @@ struct Settings {
   std::string root;  // absolute, made when missing (0700)
   CgroupManager cgroup_manager = CgroupManager::kCgroupfs;
   void (*warn)(const std::string& message) = nullptr;  // never null once the shim has set it
+  // Of the service manager that waits for a container to be ready, as in NOTIFY_SOCKET; empty: nobody waits.
+  std::string notify_socket;
+  evidence::EventLog* events = nullptr;  // of --events; null: nobody asked for any
 };
 
 enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
@@ -48,9 +57,12 @@ struct IoOptions {
 struct CreateOptions {
   std::string id;
   std::string bundle = ".";
-  std::string config;  // path of config.json; empty: bundle/config.json
+  std::string config;         // path of config.json; empty: bundle/config.json
+  std::string config_digest;  // sha256:HEX that it must have; empty: any
   bool no_pivot = false;
   bool no_new_keyring = false;
+  std::string seccomp_trace;     // file for the trace of the system calls; empty: what the annotation says
+  bool learn = false;            // the trace tells of files and connections too
   std::vector<std::string> env;  // appended to the process's: NAME=VALUE
   IoOptions io;
 };
@@ -59,7 +71,8 @@ struct CreateOptions {
 struct Launched {
   pid_t pid = 0;
   Fd pidfd;
-  Fd console;  // the terminal's master, when foreground and terminal
+  Fd console;                         // the terminal's master, when foreground and terminal
+  std::unique_ptr<ReadyProxy> ready;  // of CreateAndStart, where a service manager waits; null: none
 };
 
 struct ExecOptions {
@@ -86,7 +99,10 @@ struct ExecOptions {
 Result<> ValidateId(std::string_view id);
 
 Result<Launched> Create(const Settings& settings, const CreateOptions& options);
+// With a service manager: returns once the container has said that it is ready, or has ended.
 Result<> Start(const Settings& settings, const std::string& id);
+// Both in one go; nothing is left of a container that cannot be started.
+Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options);
 Result<Snapshot> Load(const Settings& settings, const std::string& id);
 // All containers under the root, sorted by id; ones that vanish meanwhile are left out.
 Result<std::vector<Snapshot>> List(const Settings& settings);
@@ -95,14 +111,26 @@ Result<> Delete(const Settings& settings, const std::string& id, bool force);
 Result<Launched> Exec(const Settings& settings, const ExecOptions& options);
 Result<> Pause(const Settings& settings, const std::string& id);
 Result<> Resume(const Settings& settings, const std::string& id);
-// New limits; device rules are not touched. "container not running" when it has ended.
-Result<> Update(const Settings& settings, const std::string& id, const oci::Resources& resources);
+// New limits; device rules are not touched. "container not running" when it has ended. `rdt`: the two schemas, where
+// they are set; a container without a group of its own gets one.
+Result<> Update(const Settings& settings, const std::string& id, const oci::Resources& resources,
+                const oci::IntelRdt& rdt);
 Result<cgroup::Stats> ReadStats(const Settings& settings, const std::string& id);
 // Calls `on_stats` every interval and `on_oom` for each process that is killed for want of memory, until the
 // container's init has ended or a callback has failed.
 Result<> WatchEvents(const Settings& settings, const std::string& id, int interval_ms,
                      const std::function<Result<>(const cgroup::Stats&)>& on_stats,
                      const std::function<Result<>()>& on_oom);
+// One thing that a bundle pins, and what is wrong with it.
+struct PinCheck {
+  std::string
+      name;         // "config.json", "seccomp", "capabilities", "landlock", "egress", "rootfs.manifest", "gvisor.runsc"
+  std::string pin;  // PATH@sha256:HEX of what is there
+  std::string error;  // empty: as pinned, and a policy without a mistake
+};
+// All of them, config.json first. An error where config.json itself cannot be read.
+Result<std::vector<PinCheck>> VerifyPins(const std::string& bundle);
+
 // Host pids of the container's processes.
 Result<std::vector<pid_t>> Processes(const Settings& settings, const std::string& id);
 

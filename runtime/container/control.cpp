@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "runtime/container/container.h"
+#include "runtime/container/lifecycle.h"
 #include "runtime/container/query.h"
 #include "runtime/container/teardown.h"
 #include "runtime/sys/syscalls.h"
@@ -77,31 +78,21 @@ Result<> Delete(const Settings& settings, const std::string& id, bool force) {
   if (!opened) {
     return std::unexpected(opened.error());
   }
-  // Callers delete a container that was created and never started.
-  const bool ended = opened->status == Status::kStopped || opened->status == Status::kCreated;
-  if (!ended && !force) {
-    return std::unexpected(Failure(
-        "cannot delete container " + id + " that is not stopped: " + std::string{StatusName(opened->status)}, EBUSY));
+  if (!force) {
+    TRY(MayBeSaid(Command::kDelete, opened->status, id));
   }
   return TearDown(settings, *opened);
 }
 
 Result<> Pause(const Settings& settings, const std::string& id) {
   const Opened opened = TRY(OpenContainer(settings, id, true));
-  if (opened.status == Status::kPaused) {
-    return std::unexpected(Failure("container paused", EINVAL));
-  }
-  if (opened.status != Status::kRunning && opened.status != Status::kCreated) {
-    return std::unexpected(Failure("container not running", ESRCH));
-  }
+  TRY(MayBeSaid(Command::kPause, opened.status, id));
   return cgroup::Freeze(opened.state.cgroups);
 }
 
 Result<> Resume(const Settings& settings, const std::string& id) {
   const Opened opened = TRY(OpenContainer(settings, id, true));
-  if (opened.status != Status::kPaused) {
-    return std::unexpected(Failure("container not paused", EINVAL));
-  }
+  TRY(MayBeSaid(Command::kResume, opened.status, id));
   return cgroup::Thaw(opened.state.cgroups);
 }
 

@@ -3,32 +3,41 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <climits>
-#include <cstdlib>
 #include <cstring>
-#include <ctime>
 
-#include "oci-config/annotations.h"
-#include "oci-config/parse.h"
+#include "base/sha256.h"
+#include "runtime/confine/seccomp_join.h"
+#include "runtime/confine/seccomp_trace.h"
+#include "runtime/container/broker.h"
+#include "runtime/container/bundle.h"
+#include "runtime/container/bundle_plan.h"
+#include "runtime/container/bundle_policies.h"
 #include "runtime/container/channel.h"
 #include "runtime/container/child.h"
 #include "runtime/container/container.h"
+#include "runtime/container/degrade.h"
+#include "runtime/container/evidence.h"
 #include "runtime/container/filter_cache.h"
 #include "runtime/container/filter_file.h"
 #include "runtime/container/hooks.h"
-#include "runtime/container/host.h"
+#include "runtime/container/net_helper.h"
 #include "runtime/container/outputs.h"
+#include "runtime/container/record.h"
 #include "runtime/container/rollback.h"
+#include "runtime/container/scope_unit.h"
 #include "runtime/container/spawn.h"
+#include "runtime/container/start.h"
 #include "runtime/container/state_dir.h"
+#include "runtime/container/tracing.h"
 #include "runtime/container/user_namespace.h"
+#include "runtime/container/verified_root.h"
+#include "runtime/evidence/event_log.h"
+#include "runtime/net/devices.h"
 #include "runtime/plan/cgroup_owner.h"
 #include "runtime/resctrl/resctrl.h"
 #include "runtime/sys/fault.h"
@@ -37,25 +46,6 @@
 
 namespace nucleus::container {
 namespace {
-
-Result<std::string> AbsolutePath(const std::string& path) {
-  std::array<char, PATH_MAX> resolved{};
-  if (::realpath(path.c_str(), resolved.data()) == nullptr) {
-    return std::unexpected(SysError("open", path));
-  }
-  return std::string{resolved.data()};
-}
-
-std::string Now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  tm utc{};
-  ::gmtime_r(&now.tv_sec, &utc);
-  std::array<char, 64> text{};
-  const int size = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", utc.tm_year + 1900,
-                                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec);
-  return {text.data(), static_cast<std::size_t>(size)};
-}
 
 Result<Fd> ListenForStart(const StateDir& directory) {
   FAULT_POINT("create.start-socket");
@@ -74,72 +64,85 @@ Result<Fd> ListenForStart(const StateDir& directory) {
   return socket;
 }
 
-// The bundle, read and typed: what is wrong with it is said before anything is made.
-struct Bundle {
-  std::string path;
-  std::string text;
-  std::shared_ptr<const oci::Spec> spec;
-};
-
-Result<Bundle> LoadBundle(const CreateOptions& options) {
-  Bundle bundle;
-  bundle.path = TRY(AbsolutePath(options.bundle));
-  const std::string config = options.config.empty() ? bundle.path + "/config.json" : options.config;
-  bundle.text = TRY(ReadFile(config, oci::kMaxConfigBytes));
-  bundle.spec = std::make_shared<const oci::Spec>(TRY(oci::ParseSpec(bundle.text, "config.json")));
-  const oci::Annotations annotations = TRY_IN("config.json", oci::ParseAnnotations(bundle.spec->annotations));
-  TRY_IN("config.json", oci::RefuseUnsupported(annotations));
-  return bundle;
+// What config.json and the policy say, joined.
+Result<confine::SeccompProgram> CompilePolicies(const plan::Plan& plan) {
+  FAULT_POINT("create.seccomp-compile");
+  confine::SeccompProgram own;
+  if (plan.seccomp) {
+    own = TRY_IN("linux.seccomp", CompileCached(FilterCacheDirectory(), *plan.seccomp));
+  }
+  if (!plan.policy_seccomp) {
+    return own;
+  }
+  confine::SeccompProgram policy = TRY_IN("annotations[\"dev.nucleus.policy.seccomp\"]",
+                                          CompileCached(FilterCacheDirectory(), *plan.policy_seccomp));
+  return plan.seccomp ? confine::JoinFilters(own, policy) : Result<confine::SeccompProgram>{std::move(policy)};
 }
+
+Result<confine::SeccompProgram> CompileFilters(const plan::Plan& plan) {
+  confine::SeccompProgram policies = TRY(CompilePolicies(plan));
+  return plan.traced ? confine::WithTrace(std::move(policies)) : Result<confine::SeccompProgram>{std::move(policies)};
+}
+
+// A container that waits for `start`, still locked.
+struct Created {
+  Launched process;
+  Opened container;
+};
 
 class Creation {
  public:
-  Creation(const Settings& settings, const CreateOptions& options) : settings_(settings), options_(options) {
+  Creation(const Settings& settings, const CreateOptions& options, bool start_follows)
+      : settings_(settings), options_(options), start_follows_(start_follows) {
   }
 
-  Result<Launched> Run() {
+  Result<Created> Run() {
+    Result<Created> created = Make();
+    if (!created) {
+      TellFailure(settings_, options_.id, stage_, created.error(), making_ ? "failed" : "refused");
+    }
+    return created;
+  }
+
+ private:
+  Result<Created> Make() {
     TRY(ValidateId(options_.id));
-    bundle_ = TRY(LoadBundle(options_));
+    bundle_ = TRY(LoadBundle(options_.bundle, options_.config, options_.config_digest, settings_.warn));
     const bool terminal = bundle_.spec->process && bundle_.spec->process->terminal;
     TRY(CheckTerminalOptions(terminal, options_.io));
+    stage_ = "plan";
     TRY(MakePlan());
-    Result<Launched> launched = MakeContainer();
-    if (!launched && hooks_ran_) {
+    stage_ = "rootfs";
+    // Before anything is made, and before the lock: it may take its time.
+    root_ = TRY(VerifyRoot(plan_.rootfs, bundle_.policies));
+    stage_ = "create";
+    making_ = true;
+    Result<Created> created = MakeContainer();
+    if (!created && hooks_ran_) {
       // The runtime's promise to the hooks that ran: poststop runs as well.
       rollback_.Undo();
       RunPoststop();
     }
-    return launched;
+    return created;
   }
 
- private:
   Result<> MakePlan() {
-    if (settings_.cgroup_manager == CgroupManager::kSystemd) {
-      return std::unexpected(Failure("the systemd cgroup driver is not supported yet"));
-    }
-    const bool cgroups = settings_.cgroup_manager != CgroupManager::kDisabled;
-    host_ = TRY(ReadHost(
-        cgroups, AsksForLabels(bundle_.spec->linux_, bundle_.spec->process ? &*bundle_.spec->process : nullptr)));
-    plan_ = TRY_IN("config.json", plan::MakePlan(*bundle_.spec,
-                                                 {.id = options_.id,
-                                                  .bundle = bundle_.path,
-                                                  .no_pivot = options_.no_pivot,
-                                                  .no_new_keyring = options_.no_new_keyring,
-                                                  .use_cgroups = cgroups},
-                                                 host_));
-    if (plan_.process) {
-      plan_.process->env.insert(plan_.process->env.end(), options_.env.begin(), options_.env.end());
-    }
+    trace_file_ = TRY(TraceFileOf(options_, bundle_.annotations));
+    BundlePlan planned = TRY(PlanBundle(settings_, options_, bundle_));
+    host_ = std::move(planned.host);
+    plan_ = std::move(planned.plan);
     if (plan_.process) {
       TakeCallersSize(options_.io, *plan_.process);
     }
-    plan_.rootfs.path = TRY_IN("root.path", AbsolutePath(plan_.rootfs.path));
-    struct stat status{};
-    if (::stat(plan_.rootfs.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
-      return std::unexpected(SysError("root.path:", plan_.rootfs.path, ENOTDIR));
+    if (plan_.network && plan_.network->broker && plan_.process) {
+      broker_token_ = TRY(NewBrokerToken());
+      AddBrokerVariables(*plan_.network->broker, broker_token_, plan_.process->env);
     }
     for (const std::string& warning : plan_.warnings) {
       settings_.warn(warning);
+    }
+    for (const oci::Degradation& degradation : plan_.degradations) {
+      Record(settings_.warn, degradation, state_);
     }
     return {};
   }
@@ -154,11 +157,73 @@ class Creation {
     state_.rootfs = plan_.rootfs.path;
     state_.created = Now();
     state_.owner = ::geteuid();
+    state_.init = plan_.init;
     state_.keyring = !options_.no_new_keyring;
     state_.annotations = bundle_.spec->annotations;
+    if (plan_.notify) {
+      TRY(directory_->MakeDirectory(kNotifyDirectory));
+    }
     FAULT_POINT("create.config-copy");
     TRY(directory_->WriteFile(kConfigFile, bundle_.text));
     directory_->RememberSpec(bundle_.spec);
+    TRY(KeepPolicies(*directory_, bundle_.policies));
+    if (plan_.network) {
+      TRY(WriteNetworkFiles(*directory_, plan_, broker_token_));
+    }
+    return {};
+  }
+
+  // It gets itself ready while the container is made.
+  Result<> StartNetHelper() {
+    if (!plan_.network) {
+      return {};
+    }
+    net::HelperRequest request = TRY(SetupRequest(settings_, plan_, bundle_, host_, *directory_));
+    int events = -1;
+    if (settings_.events != nullptr) {
+      request.events = settings_.events->Inherit(net::kHelperEvents, events);
+    }
+    net_helper_.emplace(TRY(NetHelper::Launch(request, -1, events)));
+    rollback_.Push([this] {
+      net_helper_.reset();
+      (void)TakeNetworkAway(state_);
+    });
+    return {};
+  }
+
+  // All namespaces are there, and nothing else has happened in them.
+  Result<> MakeNetwork() {
+    if (!net_helper_) {
+      return {};
+    }
+    if (network_namespaces_.size() != 2) {
+      return std::unexpected(Failure("the container's init has not shown its network namespace", EPROTO));
+    }
+    TRY(SetUpNetwork(*net_helper_, plan_,
+                     {.netns = network_namespaces_[0].get(),
+                      .userns = network_namespaces_[1].get(),
+                      .init = spawned_.pidfd.get(),
+                      .rootless = host_.rootless()},
+                     state_, [this] { return directory_->WriteState(state_); }));
+    network_namespaces_.clear();
+    return {};
+  }
+
+  // Before there is anything to trace; it ends with the last process that may send it something.
+  Result<> StartTracer() {
+    if (trace_file_.empty() || !plan_.process) {
+      return {};
+    }
+    const char* asked_by =
+        options_.seccomp_trace.empty() ? "annotations[\"dev.nucleus.seccomp.trace\"]" : "--seccomp-trace";
+    tracing_ =
+        TRY_IN(asked_by, LaunchTracer(*directory_, trace_file_, options_.id, Sha256Hex(bundle_.text), options_.learn));
+    state_.tracer = tracing_.tracer;
+    rollback_.Push([this] {
+      tracing_.init.Reset();
+      (void)StopTracer(state_);
+    });
+    FAULT_POINT("create.tracer");
     return {};
   }
 
@@ -172,17 +237,23 @@ class Creation {
 
   // On disk before they are there: a crash of this command must not leave what `delete` does not know.
   Result<> AnnounceCgroups() {
-    announced_ = state_.cgroups;
-    for (oci::StateCgroup& cgroup : announced_) {
+    oci::State announced = state_;
+    for (oci::StateCgroup& cgroup : announced.cgroups) {
       cgroup.created = ::access(cgroup.path.c_str(), F_OK) != 0;
     }
-    return WriteAnnounced();
+    return directory_->WriteState(announced);
   }
 
-  Result<> WriteAnnounced() {
-    oci::State announced = state_;
-    announced.cgroups = announced_;
-    return directory_->WriteState(announced);
+  // Where the mode goes on without, the container has none; but v2's on a hybrid host, where the init was born.
+  Result<> OrWithoutCgroups(const Result<>& made) {
+    if (made || !plan_.MayDegrade(policies::Stage::kCgroup)) {
+      return made;
+    }
+    (void)cgroup::Remove(state_.cgroups);
+    std::erase_if(state_.cgroups,
+                  [](const oci::StateCgroup& cgroup) { return ::access(cgroup.path.c_str(), F_OK) != 0; });
+    Record(settings_.warn, {.stage = "cgroup", .reason = made.error().message}, state_);
+    return {};
   }
 
   Result<> MakeUnifiedCgroup() {
@@ -196,17 +267,35 @@ class Creation {
     return {};
   }
 
-  Result<> MakeCgroups() {
-    if (state_.cgroups.empty()) {
-      return {};
-    }
+  Result<> MakeAllCgroups() {
     FAULT_POINT("create.cgroup-make");
-    TRY(cgroup::Create(host_.cgroups, state_.cgroups, !bundle_.spec->linux_.cgroups_path.empty()));
+    return cgroup::Create(host_.cgroups, state_.cgroups, !bundle_.spec->linux_.cgroups_path.empty());
+  }
+
+  Result<> ApplyLimits() {
     FAULT_POINT("create.cgroup-limits");
     std::vector<std::string> warnings;
     TRY(cgroup::Apply(host_.cgroups, state_.cgroups, plan_.resources, warnings));
     for (const std::string& warning : warnings) {
       settings_.warn(warning);
+    }
+    return {};
+  }
+
+  Result<> MakeCgroups() {
+    if (state_.cgroups.empty()) {
+      return {};
+    }
+    TRY(OrWithoutCgroups(MakeAllCgroups()));
+    if (IsDegraded(state_, policies::Stage::kCgroup)) {
+      return {};
+    }
+    if (const Result<> applied = ApplyLimits(); !applied) {
+      if (!plan_.MayDegrade(policies::Stage::kCgroup)) {
+        return applied;
+      }
+      // The container can still be stopped and counted by its cgroups: they stay.
+      Record(settings_.warn, {.stage = "cgroup", .reason = applied.error().message}, state_);
     }
     const std::optional<uid_t> owner = plan::CgroupOwner(plan_);
     return owner && !host_.rootless() ? cgroup::Delegate(host_.cgroups, state_.cgroups, *owner) : Result<>{};
@@ -228,7 +317,9 @@ class Creation {
     TRY(sys::SocketPair(channel_, child_channel));
     std::vector<Fd> joins = TRY(OpenJoins(plan_.namespaces));
     TRY_IN("config.json", CheckJoinedSysctls(plan_, joins));
-    if (plan_.seccomp && plan_.process) {
+    TRY_IN("config.json", CheckJoinedNetwork(plan_, joins));
+    TRY_IN("config.json", CheckOwnNamespaces(plan_, joins));
+    if (plan_.process && plan_.confinement.has_seccomp) {
       program_ = TRY(confine::SharedProgram::Create());
     }
     std::vector<Fd> idmapped = TRY(OpenIdmappedSources(plan_));
@@ -246,26 +337,62 @@ class Creation {
                        .cgroup_host = &host_.cgroups,
                        .joins = std::move(left),
                        .idmapped_sources = std::move(idmapped),
+                       .root = std::move(root_),
                        .channel = child_channel.get(),
                        .start_listener = start_listener_.get(),
                        .program = program_.get(),
+                       .tracer = tracing_.init.get(),
                        .preserve_fds = options_.io.preserve_fds,
                        .enter_v1_cgroups = !CgroupsComeFirst(),
+                       .await_scope = plan_.scope.has_value(),
                        .state = state_};
       RunChild(input);
     }));
+    tracing_.init.Reset();
     rollback_.Push([this] {
       (void)sys::PidfdSendSignal(spawned_.pidfd.get(), SIGKILL);
       while (::waitpid(spawned_.pid, nullptr, 0) < 0 && errno == EINTR) {
       }
     });
+    return {};
+  }
+
+  // From here a crash of this command leaves a process that the state names.
+  Result<> SaveProcess() {
     state_.pid = spawned_.pid;
     state_.start_time = TRY(sys::ReadProcessStat(spawned_.pid)).start_time;
-    return {};
+    return directory_->WriteState(state_);
+  }
+
+  // systemd makes a scope around a process that is there. The init waits for it before its first step.
+  Result<> EnterScope() {
+    FAULT_POINT("create.systemd-unit");
+    const std::string path = TRY(StartUnit(*plan_.scope, host_.cgroups.unified(), spawned_.pid, state_.systemd));
+    state_.cgroups = cgroup::At(host_.cgroups, path);
+    TRY(directory_->WriteState(state_));
+    TRY(MakeCgroups());
+    TRY(cgroup::Attach(state_.cgroups, spawned_.pid));
+    return Send(channel_.get(), Tag::kGo, path);
+  }
+
+  // The init asks for this before it runs anything of the bundle; without an answer it ends.
+  Result<> OpenGate() {
+    // It is in all its namespaces, and no hook has run.
+    TRY(MakeNetwork());
+    TRY(GiveNetDevices());
+    const bool v1 = std::ranges::any_of(state_.cgroups, [](const auto& cgroup) { return !cgroup.hierarchy.empty(); });
+    return Send(channel_.get(), Tag::kGo, std::to_string(spawned_.pid), v1 ? 0 : kWithoutV1);
   }
 
   // While the child builds its root: everything that the runtime has to do about it.
   Result<> ServeChild() {
+    // A process that is born in its cgroup is found by it; where v1's are made now, the init needs them first.
+    if (CgroupsComeFirst()) {
+      TRY(SaveProcess());
+    }
+    if (plan_.scope) {
+      TRY(EnterScope());
+    }
     if (plan_.namespaces.Creates(CLONE_NEWUSER)) {
       const Message request = TRY(ReceiveFromChild());
       if (request.tag != Tag::kUserNamespace) {
@@ -286,18 +413,23 @@ class Creation {
     if (!plan_.namespaces.Creates(CLONE_NEWUSER)) {
       TRY(SetOomScore());
     }
+    // Behind the gate hooks of the bundle may run: all of its limits come first. It waits there by now.
+    if (!CgroupsComeFirst()) {
+      const Message request = TRY(ReceiveFromChild());
+      if (request.tag != Tag::kCgroup) {
+        return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
+      }
+      TRY(OpenGate());
+      TRY(SaveProcess());
+    }
     if (program_) {
-      FAULT_POINT("create.seccomp-compile");
-      const confine::SeccompProgram program =
-          TRY_IN("linux.seccomp", CompileCached(FilterCacheDirectory(), *plan_.seccomp));
-      TRY(program_->Set(program));
-      TRY(directory_->WriteFile(kFilterFile, FormatFilter(program)));
+      TRY(PassFilters());
     }
     for (;;) {
       Message message = TRY(ReceiveFromChild());
       switch (message.tag) {
         case Tag::kCgroup:
-          TRY(Send(channel_.get(), Tag::kGo, std::to_string(spawned_.pid)));
+          TRY(OpenGate());
           break;
         case Tag::kRuntimeHooks:
           TRY(RunRuntimeHooks());
@@ -314,12 +446,49 @@ class Creation {
         case Tag::kWarning:
           settings_.warn(message.text);
           break;
+        case Tag::kDegraded:
+          Record(settings_.warn, TakeDegradation(message), state_);
+          break;
         case Tag::kReady:
           return {};
         default:
           return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
       }
     }
+  }
+
+  Result<> PassFilters() {
+    const Result<confine::SeccompProgram> program = CompileFilters(plan_);
+    if (!program && plan_.MayDegrade(policies::Stage::kSeccomp)) {
+      Record(settings_.warn, {.stage = "seccomp", .reason = program.error().message}, state_);
+      return {};
+    }
+    if (!program) {
+      return std::unexpected(program.error());
+    }
+    TRY(program_->Set(*program));
+    if (WantsEvidence(settings_, state_.annotations)) {
+      state_.evidence["seccomp.filter"] = FilterDigest(*program);
+    }
+    return directory_->WriteFile(kFilterFile, FormatFilter(*program));
+  }
+
+  Result<> GiveNetDevices() {
+    if (plan_.net_devices.empty()) {
+      return {};
+    }
+    devices_.emplace(TRY_IN("linux.netDevices", net::Devices::Open(spawned_.pid)));
+    // Before the init is killed, as everything is undone backwards; they would come back even after that.
+    rollback_.Push([this] {
+      for (const Error& error : devices_->TakeBack()) {
+        settings_.warn(error.message);
+      }
+    });
+    for (const plan::NetDevice& device : plan_.net_devices) {
+      TRY_IN("linux.netDevices[\"" + device.host_name + "\"]", devices_->Give(device));
+    }
+    FAULT_POINT("create.net-devices");
+    return {};
   }
 
   Result<Message> ReceiveFromChild() {
@@ -332,6 +501,10 @@ class Creation {
     }
     if (message->tag == Tag::kError) {
       return std::unexpected(Failure("unable to start container process: " + message->text, message->code));
+    }
+    if (message->tag == Tag::kNetwork && plan_.network && network_namespaces_.size() < 2) {
+      network_namespaces_.push_back(std::move(message->fd));
+      return ReceiveFromChild();
     }
     return message;
   }
@@ -362,45 +535,74 @@ class Creation {
     }
   }
 
-  Result<Launched> MakeContainer() {
+  // `start` in the same breath saves the next state itself, unless somebody is there to see this one.
+  [[nodiscard]] bool SavesCreated() const {
+    return !start_follows_ || !options_.io.foreground || !options_.io.pid_file.empty() ||
+           !options_.io.pidfd_socket.empty() || !plan_.hooks.start_container.empty();
+  }
+
+  Result<Created> MakeContainer() {
     TRY(MakeStateDir());
+    TRY(StartTracer());
     state_.cgroups = plan_.cgroups;
     // Removed once the process is gone, whenever they are made.
     rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
+    if (plan_.scope) {
+      state_.systemd = PlannedUnit(*plan_.scope);
+      rollback_.Push([this] { (void)StopUnit(state_); });
+    }
     TRY(AnnounceCgroups());
-    TRY(CgroupsComeFirst() ? MakeCgroups() : MakeUnifiedCgroup());
+    TRY(CgroupsComeFirst() ? MakeCgroups() : OrWithoutCgroups(MakeUnifiedCgroup()));
     TRY(MakeResctrlGroup());
+    TRY(StartNetHelper());
     hooks_ran_ = !plan_.hooks.create_container.empty();
     TRY(Clone());
-    // From here a crash of this command leaves a process: the state that names it is on disk before it does anything.
-    TRY(CgroupsComeFirst() ? directory_->WriteState(state_) : WriteAnnounced());
     TRY(ServeChild());
+    net_helper_.reset();  // it has had the time to end
     state_.phase = oci::Phase::kCreated;
+    if (WantsEvidence(settings_, state_.annotations)) {
+      GatherCreated(bundle_, plan_, state_);
+    }
     FAULT_POINT("create.save-state");
-    TRY(directory_->WriteState(state_));
+    if (SavesCreated()) {
+      TRY(directory_->WriteState(state_));
+    }
     FAULT_POINT("create.pid-file");
     if (!options_.io.pidfd_socket.empty()) {
       TRY(SendPidfd(options_.io.pidfd_socket, spawned_.pidfd.get()));
     }
     TRY(WritePidFile(options_.io.pid_file, spawned_.pid));
+    // Asked for and not to be had is an error: nothing has run yet.
+    TRY(TellCreated(settings_, state_));
     rollback_.Commit();
-    return Launched{.pid = spawned_.pid, .pidfd = std::move(spawned_.pidfd), .console = std::move(console_)};
+    return Created{
+        .process = {.pid = spawned_.pid, .pidfd = std::move(spawned_.pidfd), .console = std::move(console_)},
+        .container = {.directory = std::move(*directory_), .state = std::move(state_), .status = Status::kCreated}};
   }
 
   const Settings& settings_;
   const CreateOptions& options_;
+  const bool start_follows_;
   Bundle bundle_;
   plan::Host host_;
   plan::Plan plan_;
+  rootfs::VerifiedRoot root_;
   std::optional<StateDir> directory_;
   oci::State state_;
-  std::vector<oci::StateCgroup> announced_;
+  std::string trace_file_;
+  std::string broker_token_;
+  std::optional<NetHelper> net_helper_;
+  std::vector<Fd> network_namespaces_;  // the container's network namespace and its user namespace, from its init
+  Tracing tracing_;
   Fd start_listener_;
   Fd channel_;
   std::unique_ptr<confine::SharedProgram> program_;
   bool hooks_ran_ = false;
+  const char* stage_ = "bundle";  // for the events: what failed
+  bool making_ = false;           // and whether anything was made
   Spawned spawned_;
   Fd console_;
+  std::optional<net::Devices> devices_;
   // Last, so that it runs while the rest is still there.
   Rollback rollback_;
 };
@@ -408,7 +610,26 @@ class Creation {
 }  // namespace
 
 Result<Launched> Create(const Settings& settings, const CreateOptions& options) {
-  return Creation{settings, options}.Run();
+  Created created = TRY(Creation(settings, options, false).Run());
+  return std::move(created.process);
+}
+
+Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options) {
+  Created created = TRY(Creation(settings, options, true).Run());
+  Result<std::unique_ptr<ReadyProxy>> ready =
+      ReadyProxy::Listen(created.container.directory.fd(), settings.notify_socket);
+  const Result<> started = ready ? StartOpened(settings, created.container) : std::unexpected(ready.error());
+  if (!started) {
+    TellFailure(settings, options.id, "start", started.error());
+    // The lock goes first: Delete takes it again. The error that led here is the one to report.
+    std::optional<Opened>{std::move(created.container)}.reset();
+    if (const Result<> deleted = Delete(settings, options.id, true); !deleted) {
+      settings.warn("delete " + options.id + ": " + deleted.error().message);
+    }
+    return std::unexpected(started.error());
+  }
+  created.process.ready = std::move(*ready);
+  return std::move(created.process);
 }
 
 }  // namespace nucleus::container

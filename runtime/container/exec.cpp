@@ -15,16 +15,26 @@
 
 #include "oci-config/parse.h"
 #include "runtime/confine/cpu_affinity.h"
+#include "runtime/confine/landlock.h"
+#include "runtime/container/broker.h"
+#include "runtime/container/bundle_policies.h"
 #include "runtime/container/channel.h"
 #include "runtime/container/child.h"
 #include "runtime/container/container.h"
+#include "runtime/container/degrade.h"
 #include "runtime/container/filter_file.h"
 #include "runtime/container/host.h"
+#include "runtime/container/lifecycle.h"
 #include "runtime/container/outputs.h"
 #include "runtime/container/process.h"
 #include "runtime/container/query.h"
 #include "runtime/container/rollback.h"
+#include "runtime/container/scope_unit.h"
 #include "runtime/container/spawn.h"
+#include "runtime/container/tracing.h"
+#include "runtime/net/request.h"
+#include "runtime/plan/mode.h"
+#include "runtime/plan/network.h"
 #include "runtime/resctrl/resctrl.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sys/fault.h"
@@ -159,12 +169,14 @@ struct Joiner {
   const oci::Process* process = nullptr;
   const confine::Confinement* confinement = nullptr;
   const confine::SeccompProgram* program = nullptr;
+  int tracer = -1;  // connected to the container's, where it has one
   int preserve_fds = 0;
   const oci::State* state = nullptr;
+  std::optional<oci::Mode> mode;
 };
 
 Result<> Join(Joiner& joiner) {
-  std::vector<int> keep = {joiner.channel, joiner.root};
+  std::vector<int> keep = {joiner.channel, joiner.root, joiner.tracer};
   for (const Fd& join : joiner.joins) {
     keep.push_back(join.get());
   }
@@ -183,6 +195,10 @@ Result<> Join(Joiner& joiner) {
     std::from_chars(go.text.data(), go.text.data() + go.text.size(), pid);
     agent_message =
         oci::FormatContainerProcessState(*joiner.state, "running", pid, joiner.confinement->seccomp_listener_metadata);
+  }
+  if (joiner.tracer >= 0) {
+    agent.Reset(joiner.tracer);
+    agent_message = kTracerGreeting;
   }
   for (std::size_t i = 0; i < joiner.joins.size(); ++i) {
     if (joiner.joins[i]) {
@@ -215,7 +231,8 @@ Result<> Join(Joiner& joiner) {
                             .program = joiner.program,
                             .preserve_fds = joiner.preserve_fds,
                             .listener_socket = agent.get(),
-                            .listener_state = agent_message},
+                            .listener_state = agent_message,
+                            .on_failure = OrDegrade(joiner.mode, [&joiner] { return joiner.channel; })},
                            [&joiner] { return Send(joiner.channel, Tag::kReady); });
 }
 
@@ -228,7 +245,7 @@ Result<> EnterCgroups(const cgroup::Doors& doors, const oci::ExecCpuAffinity& af
 }
 
 // Until execve has closed the child's end, or the error came.
-Result<> ServeJoiner(int channel, const ExecOptions& options, Fd& console) {
+Result<> ServeJoiner(int channel, const ExecOptions& options, void (*warn)(const std::string&), Fd& console) {
   bool executing = false;
   for (;;) {
     Result<Message> message = Receive(channel);
@@ -252,34 +269,46 @@ Result<> ServeJoiner(int channel, const ExecOptions& options, Fd& console) {
       case Tag::kReady:
         executing = true;
         break;
+      case Tag::kDegraded:
+        warn(DegradedText(TakeDegradation(*message)));
+        break;
       default:
         return std::unexpected(Failure("unexpected message from the joining process", EPROTO));
     }
   }
 }
 
-Result<> CheckStatus(const Opened& opened, const ExecOptions& options) {
-  if (opened.status == Status::kPaused && !options.ignore_paused) {
-    return std::unexpected(Failure("cannot exec in a paused container (use --ignore-paused to override)", EINVAL));
-  }
-  if (opened.status == Status::kStopped || opened.status == Status::kCreating) {
-    return std::unexpected(Failure("cannot exec in a stopped container", ESRCH));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   Opened opened = TRY(OpenContainer(settings, options.id, false));
-  TRY(CheckStatus(opened, options));
+  TRY(MayBeSaid(options.ignore_paused ? Command::kExecIgnoringPause : Command::kExec, opened.status, options.id));
   const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
   oci::Process process = TRY(PlanProcess(options, *spec));
   TRY(CheckTerminalOptions(process.terminal, options.io));
   TakeCallersSize(options.io, process);
-  const plan::Host host = TRY(ReadHost(false, AsksForLabels(spec->linux_, &process)));
+  const policies::Policies kept = TRY(KeptPolicies(opened.directory, spec->annotations));
+  plan::Host host = TRY(ReadHost(false, AsksForLabels(spec->linux_, &process)));
+  if (kept.landlock || kept.mode) {
+    host.landlock_abi = confine::LandlockAbi();
+  }
+  const policies::Policies policies = TRY(plan::WithModeDefaults(*spec, kept, host));
+  plan::ConfineByMode(kept.mode, process);
   std::vector<std::string> warnings;
-  confine::Confinement confinement = TRY(plan::PlanConfinement(process, spec->linux_, host, warnings));
+  std::vector<oci::Degradation> degradations;
+  confine::Confinement confinement =
+      TRY(plan::PlanConfinement(process, spec->linux_, host, warnings, degradations, policies));
+  for (const oci::Degradation& degradation : degradations) {
+    settings.warn(DegradedText(degradation));
+  }
+  if (opened.state.network.filtered) {
+    const oci::Annotations annotations = TRY(oci::ParseAnnotations(spec->annotations));
+    TRY(plan::CheckNetworkCapabilities(annotations, true, host, confinement.capabilities));
+  }
+  if (policies.egress && policies.egress->broker) {
+    const std::string token = TRY(opened.directory.ReadFile(net::kBrokerToken));
+    AddBrokerVariables(*policies.egress->broker, token, process.env);
+  }
   confinement.set_groups = host.euid == 0;
   if (opened.state.keyring) {
     confinement.session_keyring = "_ses." + options.id;
@@ -287,7 +316,14 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   for (const std::string& warning : warnings) {
     settings.warn(warning);
   }
+  Fd tracer;
+  if (opened.state.tracer.pid > 0) {
+    confinement.has_seccomp = true;
+    tracer = TRY(ConnectTracer(opened.directory));
+  }
   confine::SeccompProgram program;
+  // Where agent mode went on without a filter, there is none to be had.
+  confinement.has_seccomp = confinement.has_seccomp && !IsDegraded(opened.state, policies::Stage::kSeccomp);
   if (confinement.has_seccomp) {
     const std::string bytes = TRY(opened.directory.ReadFile(kFilterFile));
     program = TRY(ParseFilter(bytes, opened.directory.path() + "/" + kFilterFile));
@@ -311,7 +347,8 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   Fd ours;
   Fd theirs;
   TRY(sys::SocketPair(ours, theirs));
-  const cgroup::Doors doors = TRY(cgroup::OpenDoors(cgroups));
+  const cgroup::Doors doors =
+      TRY(cgroup::OpenDoors(opened.state.systemd.user ? std::vector<oci::StateCgroup>{} : cgroups));
   Spawned spawned;
   Rollback rollback;  // after what its step needs: it runs first at the end
   spawned = TRY(Spawn(namespaces, std::move(joins), doors.v2.get(), [&](std::vector<Fd> left) {
@@ -322,8 +359,10 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
                   .process = &process,
                   .confinement = &confinement,
                   .program = confinement.has_seccomp ? &program : nullptr,
+                  .tracer = tracer.get(),
                   .preserve_fds = options.io.preserve_fds,
-                  .state = &opened.state};
+                  .state = &opened.state,
+                  .mode = kept.mode};
     Result<> result = EnterCgroups(doors, process.exec_cpu_affinity.value_or(oci::ExecCpuAffinity{}));
     if (result) {
       result = Join(joiner);
@@ -337,6 +376,9 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   });
   theirs.Reset();
   FAULT_POINT("exec.attach");
+  if (opened.state.systemd.user) {
+    TRY(AttachToUnit(opened.state, cgroups, spawned.pid));
+  }
   if (!opened.state.resctrl.directory.empty()) {
     TRY(resctrl::Attach(opened.state.resctrl, spawned.pid));
   }
@@ -347,7 +389,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   }
   TRY(Send(ours.get(), Tag::kGo, std::to_string(spawned.pid)));
   Fd console;
-  TRY(ServeJoiner(ours.get(), options, console));
+  TRY(ServeJoiner(ours.get(), options, settings.warn, console));
   if (!options.io.pidfd_socket.empty()) {
     TRY(SendPidfd(options.io.pidfd_socket, spawned.pidfd.get()));
   }

@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <functional>
 #include <memory>
 
 #include "base/fd.h"
+#include "base/sha256.h"
 #include "runtime/container/filter_file.h"
+#include "runtime/container/host.h"
 
 namespace nucleus::container {
 namespace {
@@ -63,17 +64,41 @@ std::string Header(const std::string& key) {
   return std::to_string(key.size()) + "\n" + key;
 }
 
+// A file is a digest in hex, a newline, and what it is the digest of: the key's header and the filter.
+constexpr std::size_t kDigestSize = 64;
+
+std::string Sealed(const std::string& content) {
+  return Sha256Hex(content) + "\n" + content;
+}
+
+// Empty where the bytes are not whole.
+std::string_view Opened(std::string_view bytes) {
+  if (bytes.size() <= kDigestSize || bytes[kDigestSize] != '\n' ||
+      Sha256Hex(bytes.substr(kDigestSize + 1)) != bytes.substr(0, kDigestSize)) {
+    return {};
+  }
+  return bytes.substr(kDigestSize + 1);
+}
+
+// A file that this user alone could write, under this one name.
+bool IsOwn(int file) {
+  struct stat status{};
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
+         (status.st_mode & (S_IRWXG | S_IRWXO)) == 0 && status.st_nlink == 1;
+}
+
 std::optional<confine::SeccompProgram> Load(int directory, const std::string& name, const std::string& key) {
   const Fd file{::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-  if (!file) {
+  if (!file || !IsOwn(file.get())) {
     return std::nullopt;
   }
   const Result<std::string> bytes = ReadAll(file.get(), kMaxFileBytes, name);
+  const std::string_view content = bytes ? Opened(*bytes) : std::string_view{};
   const std::string header = Header(key);
-  if (!bytes || !bytes->starts_with(header)) {
+  if (!content.starts_with(header)) {
     return std::nullopt;
   }
-  Result<confine::SeccompProgram> program = ParseFilter(std::string_view{*bytes}.substr(header.size()), name);
+  Result<confine::SeccompProgram> program = ParseFilter(content.substr(header.size()), name);
   return program ? std::optional{std::move(*program)} : std::nullopt;
 }
 
@@ -100,7 +125,7 @@ void Keep(int directory, const std::string& name, const std::string& key, const 
   const std::string temporary = "." + name + "." + std::to_string(::getpid());
   {
     const Fd file{::openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
-    if (!file || !WriteAll(file.get(), Header(key) + FormatFilter(program), temporary)) {
+    if (!file || !WriteAll(file.get(), Sealed(Header(key) + FormatFilter(program)), temporary)) {
       ::unlinkat(directory, temporary.c_str(), 0);
       return;
     }
@@ -157,7 +182,7 @@ Result<confine::SeccompProgram> CompileCached(const std::string& directory, cons
   }
   const std::string key = FilterKey(seccomp);
   // Only a name: what counts is the key in the file.
-  const std::string name = std::to_string(std::hash<std::string>{}(key));
+  const std::string name = Sha256Hex(key);
   if (std::optional<confine::SeccompProgram> kept = Load(cache.get(), name, key)) {
     return std::move(*kept);
   }
@@ -168,11 +193,11 @@ Result<confine::SeccompProgram> CompileCached(const std::string& directory, cons
 
 std::string FilterCacheDirectory() {
   // The comma keeps it from being a container's name where this is also the root of the state.
-  if (::geteuid() == 0) {
-    return "/run/nucleus/seccomp,cache";
+  const std::string runtime_dir = UsersRuntimeDir();
+  if (runtime_dir.empty()) {
+    return ::geteuid() == 0 ? "/run/nucleus/seccomp,cache" : "";
   }
-  const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  return runtime_dir != nullptr && runtime_dir[0] == '/' ? std::string{runtime_dir} + "/nucleus/seccomp,cache" : "";
+  return runtime_dir + "/nucleus/seccomp,cache";
 }
 
 }  // namespace nucleus::container

@@ -15,7 +15,8 @@ std::string FilterKey(const oci::Seccomp& seccomp);
 
 // The filter of the profile: from a file in `directory` that holds the very same key, else compiled, and then kept
 // there. The directory (made when missing, 0700) must belong to this user alone; where it cannot be used there is no
-// cache, and the filter is compiled. At most 64 are kept. An empty `directory`: no cache.
+// cache, and the filter is compiled. So it is, and kept anew, where a file is not this user's alone (owner, mode, one
+// name) or its digest is not that of its content. At most 64 are kept. An empty `directory`: no cache.
 Result<confine::SeccompProgram> CompileCached(const std::string& directory, const oci::Seccomp& seccomp);
 
 // Where this user's cache is: below /run for root, below $XDG_RUNTIME_DIR for others; empty without one.

@@ -7,6 +7,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
+
+#include "base/sha256.h"
 
 namespace nucleus::container {
 namespace {
@@ -42,6 +46,15 @@ oci::Seccomp Profile(const std::string& name) {
   return seccomp;
 }
 
+std::string ContentOf(const fs::path& file) {
+  std::ifstream stream{file, std::ios::binary};
+  return {std::istreambuf_iterator<char>{stream}, {}};
+}
+
+void Overwrite(const fs::path& file, const std::string& bytes) {
+  std::ofstream{file, std::ios::binary} << bytes;
+}
+
 bool Same(const confine::SeccompProgram& a, const confine::SeccompProgram& b) {
   return a.flags == b.flags && a.listener == b.listener && a.filter.size() == b.filter.size() &&
          std::memcmp(a.filter.data(), b.filter.data(), a.filter.size() * sizeof(sock_filter)) == 0;
@@ -67,15 +80,63 @@ BOOST_AUTO_TEST_CASE(the_second_time_the_file_is_used) {
   Directory cache;
   BOOST_TEST_REQUIRE(CompileCached(cache.top, Profile("read")).has_value());
   const fs::path file = cache.Files().at(0);
-  // The last instruction is changed in the file: it comes back changed.
-  const auto size = fs::file_size(file);
-  std::fstream bytes{file, std::ios::in | std::ios::out | std::ios::binary};
-  bytes.seekp(static_cast<std::streamoff>(size) - 1);
-  bytes.put('\x7f');
-  bytes.close();
+  // The last instruction is changed in the file, and the digest with it: it comes back changed.
+  std::string bytes = ContentOf(file);
+  bytes.back() = '\x7f';
+  Overwrite(file, Sha256Hex(bytes.substr(65)) + bytes.substr(64));
   const auto program = CompileCached(cache.top, Profile("read"));
   BOOST_TEST_REQUIRE(program.has_value());
   BOOST_TEST((program->filter.back().k >> 24) == 0x7fU);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_was_tampered_with_is_not_used) {
+  const auto wanted = confine::CompileSeccomp(Profile("read"));
+  BOOST_TEST_REQUIRE(wanted.has_value());
+  const auto changed = [](const fs::path& file) {
+    std::string bytes = ContentOf(file);
+    bytes.back() = '\x7f';
+    Overwrite(file, Sha256Hex(bytes.substr(65)) + bytes.substr(64));
+  };
+  const std::vector<std::function<void(const fs::path&)>> ways = {
+      [](const fs::path& file) {  // a byte, and not the digest
+        std::string bytes = ContentOf(file);
+        bytes.back() = '\x7f';
+        Overwrite(file, bytes);
+      },
+      [&changed](const fs::path& file) {  // others may write to it
+        changed(file);
+        BOOST_TEST(::chmod(file.c_str(), 0620) == 0);
+      },
+      [&changed](const fs::path& file) {  // it has another name
+        changed(file);
+        fs::create_hard_link(file, file.string() + ".other");
+      },
+      [&changed](const fs::path& file) {  // it is elsewhere
+        changed(file);
+        fs::rename(file, file.string() + ".other");
+        fs::create_symlink(file.string() + ".other", file);
+      },
+      [&changed](const fs::path& file) {  // it is another user's
+        changed(file);
+        if (::geteuid() == 0) {
+          BOOST_TEST(::chown(file.c_str(), 65534, 65534) == 0);
+        } else {
+          BOOST_TEST(::chmod(file.c_str(), 0604) == 0);
+        }
+      },
+  };
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    Directory cache;
+    BOOST_TEST_REQUIRE(CompileCached(cache.top, Profile("read")).has_value());
+    const fs::path file = cache.Files().at(0);
+    const std::string before = ContentOf(file);
+    ways[i](file);
+    const auto program = CompileCached(cache.top, Profile("read"));
+    BOOST_TEST_REQUIRE(program.has_value());
+    BOOST_TEST(Same(*wanted, *program), i);
+    // And it is there as it was, for the next one.
+    BOOST_TEST((!fs::is_symlink(file) && ContentOf(file) == before), i);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(another_profiles_file_under_the_same_name_is_not_used) {

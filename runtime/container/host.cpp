@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string_view>
+
 #include "base/fd.h"
 
 namespace nucleus::container {
@@ -20,19 +23,8 @@ bool SelinuxEnabled() {
   return ::access("/sys/fs/selinux/enforce", R_OK) == 0;
 }
 
-}  // namespace
-
-bool AsksForLabels(const oci::Linux& container, const oci::Process* process) {
-  return !container.mount_label.empty() ||
-         (process != nullptr && (!process->apparmor_profile.empty() || !process->selinux_label.empty()));
-}
-
-Result<plan::Host> ReadHost(bool with_cgroups, bool labels) {
-  plan::Host host;
-  host.euid = ::geteuid();
-  host.egid = ::getegid();
-  host.capability_bounding = confine::BoundingSet();
-  // The initial user namespace is the one that maps every id to itself.
+// The one that maps every id to itself.
+Result<bool> InInitialUserNamespace() {
   const std::string map = TRY(ReadFile("/proc/self/uid_map", 65536));
   std::size_t at = 0;
   std::string words;
@@ -41,7 +33,51 @@ Result<plan::Host> ReadHost(bool with_cgroups, bool labels) {
     words += map.substr(at, end - at) + " ";
     at = end;
   }
-  host.in_initial_user_namespace = words == "0 0 4294967295 ";
+  return words == "0 0 4294967295 ";
+}
+
+}  // namespace
+
+std::string UsersRuntimeDir() {
+  const char* directory = std::getenv("XDG_RUNTIME_DIR");
+  if (directory == nullptr || directory[0] != '/') {
+    return {};
+  }
+  if (::geteuid() == 0) {
+    const char* user = std::getenv("USER");
+    if ((user != nullptr && std::string_view{user} == "root") || InInitialUserNamespace().value_or(true)) {
+      return {};
+    }
+  }
+  return directory;
+}
+
+bool AsksForLabels(const oci::Linux& container, const oci::Process* process) {
+  return !container.mount_label.empty() ||
+         (process != nullptr && (!process->apparmor_profile.empty() || !process->selinux_label.empty()));
+}
+
+std::string LockdownIn(std::string_view text) {
+  const std::size_t open = text.find('[');
+  const std::size_t close = text.find(']');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) {
+    return {};
+  }
+  return std::string{text.substr(open + 1, close - open - 1)};
+}
+
+std::string ReadLockdown() {
+  constexpr std::size_t kPage = 4096;
+  const Result<std::string> text = ReadFile("/sys/kernel/security/lockdown", kPage);
+  return text ? LockdownIn(*text) : "";
+}
+
+Result<plan::Host> ReadHost(bool with_cgroups, bool labels) {
+  plan::Host host;
+  host.euid = ::geteuid();
+  host.egid = ::getegid();
+  host.capability_bounding = confine::BoundingSet();
+  host.in_initial_user_namespace = TRY(InInitialUserNamespace());
   if (labels) {
     host.apparmor = AppArmorEnabled();
     host.selinux = SelinuxEnabled();

@@ -1,6 +1,8 @@
 // The facts about this host that planning depends on.
 #pragma once
 
+#include <string>
+
 #include "base/error.h"
 #include "runtime/plan/plan.h"
 
@@ -9,7 +11,16 @@ namespace nucleus::container {
 // The LSMs are looked up where `labels` says that one is asked for.
 Result<plan::Host> ReadHost(bool with_cgroups, bool labels);
 
+// $XDG_RUNTIME_DIR, where this process has it and is not the host's root: an ordinary user, or the root of a user
+// namespace of one (rootless podman calls the runtime in such), unless USER says "root". Empty otherwise. As runc does.
+std::string UsersRuntimeDir();
+
 // Does a bundle, or a process, ask for an LSM's label?
 bool AsksForLabels(const oci::Linux& container, const oci::Process* process);
+
+// The kernel's lockdown: "none", "integrity" or "confidentiality"; empty where it does not say. `text` is that of
+// /sys/kernel/security/lockdown: "none [integrity] confidentiality".
+std::string LockdownIn(std::string_view text);
+std::string ReadLockdown();
 
 }  // namespace nucleus::container

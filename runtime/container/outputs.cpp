@@ -45,8 +45,17 @@ Result<> WritePidFile(const std::string& path, pid_t pid) {
   const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash + 1);
   const std::string temporary = directory + "." + path.substr(slash == std::string::npos ? 0 : slash + 1);
   {
-    const Fd file = TRY(sys::Open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_SYNC, 0666));
-    const Result<> written = WriteAll(file.get(), std::to_string(pid), temporary);
+    constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_SYNC;
+    Result<Fd> file = sys::Open(temporary, kNew, 0666);
+    if (!file && file.error().code == EEXIST) {
+      // Left by a create that was killed right here; the name is taken anew, never what it may be a link to.
+      ::unlink(temporary.c_str());
+      file = sys::Open(temporary, kNew, 0666);
+    }
+    if (!file) {
+      return std::unexpected(file.error());
+    }
+    const Result<> written = WriteAll(file->get(), std::to_string(pid), temporary);
     if (!written) {
       ::unlink(temporary.c_str());
       return written;

@@ -12,12 +12,18 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "runtime/confine/landlock.h"
 #include "runtime/container/channel.h"
+#include "runtime/container/init.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
 namespace {
+
+bool IsNull(const struct stat& status) {
+  return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
 
 // Pipes and files that the caller opened for us belong to the user inside, or /dev/stdout could not be opened again.
 // What cannot be given away (a read-only filesystem, an id without a mapping) is left: it is a convenience.
@@ -27,10 +33,28 @@ void GiveStreams(uid_t uid) {
     if (::fstat(fd, &status) != 0 || status.st_uid == uid) {
       continue;
     }
-    if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) {
+    if (IsNull(status)) {
       continue;
     }
     (void)!::fchown(fd, uid, static_cast<gid_t>(-1));
+  }
+}
+
+// Streams that lead to the host's /dev/null lead to the container's own: nothing of the host's mounts stays open, and a
+// checkpoint knows what is open. Where there is none of its own (no /dev, or something else there) they stay.
+void TakeOwnNull() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    struct stat status{};
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ::fstat(fd, &status) != 0 || !IsNull(status)) {
+      continue;
+    }
+    // Whatever the root filesystem has under that name must not make this process wait.
+    const Fd own{::open("/dev/null", (flags & O_ACCMODE) | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC)};
+    if (own && ::fstat(own.get(), &status) == 0 && IsNull(status)) {
+      (void)::fcntl(own.get(), F_SETFL, flags & ~O_NONBLOCK);
+      (void)::dup2(own.get(), fd);
+    }
   }
 }
 
@@ -84,6 +108,7 @@ void ResetSignals() {
 
 Result<> ConnectStreams(std::optional<rootfs::Console> console, int channel, uid_t uid) {
   if (!console) {
+    TakeOwnNull();
     GiveStreams(uid);
     return {};
   }
@@ -200,12 +225,48 @@ void AddHome(std::vector<std::string>& env, uid_t uid) {
   env.push_back("HOME=" + home);
 }
 
+namespace {
+
+// With an init the workload has the next free pid: 2, where no hook ran.
+void CorrectListenPid(std::vector<std::string>& env) {
+  for (std::string& entry : env) {
+    if (entry == "LISTEN_PID=1") {
+      entry = "LISTEN_PID=" + std::to_string(::getpid());
+    }
+  }
+}
+
+Result<Fd> MakeRuleset(const confine::Confinement& confinement) {
+  FAULT_POINT("child.landlock");
+  return confine::MakeLandlockRuleset(*confinement.landlock, confinement.landlock_abi);
+}
+
+Result<> EnterDomain(int ruleset) {
+  FAULT_POINT("child.landlock-enter");
+  return confine::EnterLandlock(ruleset);
+}
+
+}  // namespace
+
 Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>()>& gate) {
   const oci::Process& process = *steps.process;
   // With the runtime's rights where they reach, else with the user's own: a directory may be closed to either.
   const Result<> entered = EnterWorkingDirectory(process.cwd);
   if (!entered && entered.error().code != EACCES) {
     return entered;
+  }
+  Fd landlock;
+  if (steps.confinement->landlock) {
+    // With the runtime's rights: a rule's path may be closed to the user.
+    if (Result<Fd> ruleset = MakeRuleset(*steps.confinement)) {
+      landlock = std::move(*ruleset);
+    } else {
+      TRY(steps.on_failure(policies::Stage::kLandlock, Context("landlock", std::move(ruleset).error())));
+    }
+  }
+  std::optional<Init> init;
+  if (steps.init) {
+    init.emplace(TRY(Init::Make()));
   }
   FAULT_POINT("child.confine");
   TRY(confine::Prepare(*steps.confinement));
@@ -218,7 +279,6 @@ Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>
   MakeUnique(env);
   AddHome(env, steps.confinement->uid);
   const std::vector<char*> argv = Pointers(process.args);
-  const std::vector<char*> envp = Pointers(env);
 
   TRY(gate());
 
@@ -231,10 +291,30 @@ Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>
     shared = steps.shared_program->Get();
     program = &shared;
   }
-  TRY(confine::Finish(*steps.confinement, program, steps.listener_socket, steps.listener_state));
-  FAULT_POINT("child.exec");
-  ::execve(executable.c_str(), argv.data(), envp.data());
-  return std::unexpected(SysError("exec", executable));
+  // None where there is no such policy, or where it was given up.
+  if (landlock) {
+    if (Result<> domain = EnterDomain(landlock.get()); !domain) {
+      TRY(steps.on_failure(policies::Stage::kLandlock, std::move(domain).error()));
+    }
+  }
+  const auto execute = [&]() -> Result<> {
+    const std::vector<char*> envp = Pointers(env);
+    TRY(confine::Finish(
+        *steps.confinement,
+        {.program = program, .listener_socket = steps.listener_socket, .listener_state = steps.listener_state},
+        steps.on_failure));
+    FAULT_POINT("child.exec");
+    ::execve(executable.c_str(), argv.data(), envp.data());
+    return std::unexpected(SysError("exec", executable));
+  };
+  if (!init) {
+    return execute();
+  }
+  const auto as_child = [&] {
+    CorrectListenPid(env);
+    steps.failed(execute().error());
+  };
+  return std::unexpected(init->Fork(process.terminal, as_child, steps.failed));
 }
 
 }  // namespace nucleus::container

@@ -47,10 +47,13 @@ struct FinalSteps {
   int preserve_fds = 0;
   int listener_socket = -1;
   std::string listener_state;
+  bool init = false;                         // this process stays as an init (init.h), and a child of it executes
+  std::function<void(const Error&)> failed;  // with an init: that child's way to report what went wrong, and to end
+  confine::OnFailure on_failure = [](policies::Stage, Error error) { return std::unexpected(std::move(error)); };
 };
 
 // Prepare, find the executable, `gate` (init waits there for `start`; returns the socket that hears of a failure), then
-// the filter and execve. Returns only on failure.
+// the filter and execve. Returns only on failure; of the child that an init has, `failed` hears.
 Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>()>& gate);
 
 }  // namespace nucleus::container

@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "runtime/container/container.h"
+#include "runtime/container/lifecycle.h"
+#include "runtime/container/tracing.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
 
@@ -62,16 +64,9 @@ Result<Fd> OpenInit(const oci::State& state) {
 }
 
 Result<Status> StatusOf(const oci::State& state) {
-  if (!IsAlive(state)) {
-    return state.phase == oci::Phase::kCreating && state.pid == 0 ? Status::kCreating : Status::kStopped;
-  }
-  if (state.phase == oci::Phase::kCreating) {
-    return Status::kCreating;
-  }
-  if (cgroup::IsFrozen(state.cgroups).value_or(false)) {
-    return Status::kPaused;
-  }
-  return state.phase == oci::Phase::kCreated ? Status::kCreated : Status::kRunning;
+  const bool alive = IsAlive(state);
+  const bool frozen = alive && state.phase != oci::Phase::kCreating && cgroup::IsFrozen(state.cgroups).value_or(false);
+  return Judge(state, alive, frozen);
 }
 
 Result<Opened> OpenContainer(const Settings& settings, const std::string& id, bool lock) {
@@ -87,6 +82,9 @@ Result<Opened> OpenContainer(const Settings& settings, const std::string& id, bo
 
 Result<Snapshot> Load(const Settings& settings, const std::string& id) {
   Opened opened = TRY(OpenContainer(settings, id, false));
+  if (std::optional<oci::Degradation> lost = LostTracer(opened.state)) {
+    opened.state.degradations.push_back(std::move(*lost));
+  }
   return Snapshot{.state = std::move(opened.state), .status = opened.status};
 }
 

@@ -104,14 +104,15 @@ void RunHelper(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cg
   ::_exit(told ? 0 : 1);
 }
 
-Result<Spawned> SpawnThroughHelper(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
-                                   const std::function<void(std::vector<Fd>)>& child) {
+// `inside`: the helper itself is born in the cgroup, and what it clones stays there.
+Result<Spawned> SpawnThroughHelper(const plan::Namespaces& namespaces, std::vector<Fd>& joins, int cgroup_fd,
+                                   bool inside, const std::function<void(std::vector<Fd>)>& child) {
   Fd ours;
   Fd theirs;
   TRY(sys::SocketPair(ours, theirs));
-  const pid_t helper = TRY(sys::Clone3({}));
+  const pid_t helper = TRY(sys::Clone3({.cgroup_fd = inside ? cgroup_fd : -1}));
   if (helper == 0) {
-    RunHelper(namespaces, std::move(joins), cgroup_fd, theirs.get(), child);
+    RunHelper(namespaces, std::move(joins), inside ? -1 : cgroup_fd, theirs.get(), child);
   }
   theirs.Reset();
   Result<Message> message = Receive(ours.get());
@@ -128,6 +129,14 @@ Result<Spawned> SpawnThroughHelper(const plan::Namespaces& namespaces, std::vect
   std::from_chars(message->text.data(), message->text.data() + message->text.size(), result.pid);
   result.pidfd = TRY(sys::PidfdOpen(result.pid));
   return result;
+}
+
+Result<bool> IsOwnNamespace(const plan::NamespaceJoin& join, const Fd& fd) {
+  const std::string own = std::string{"/proc/self/ns/"} + plan::NamespaceFile(join.type);
+  const Fd mine = TRY(sys::Open(own, O_RDONLY));
+  const struct stat here = TRY(sys::Fstat(mine.get(), own));
+  const struct stat joined = TRY(sys::Fstat(fd.get(), join.path));
+  return here.st_ino == joined.st_ino && here.st_dev == joined.st_dev;
 }
 
 }  // namespace
@@ -153,11 +162,7 @@ Result<> CheckJoinedSysctls(const plan::Plan& plan, const std::vector<Fd>& joins
       if (plan::SysctlNamespace(key) != type) {
         continue;
       }
-      const std::string own = std::string{"/proc/self/ns/"} + plan::NamespaceFile(type);
-      const Fd mine = TRY(sys::Open(own, O_RDONLY));
-      const struct stat here = TRY(sys::Fstat(mine.get(), own));
-      const struct stat joined = TRY(sys::Fstat(joins[i].get(), plan.namespaces.join[i].path));
-      if (here.st_ino == joined.st_ino && here.st_dev == joined.st_dev) {
+      if (TRY(IsOwnNamespace(plan.namespaces.join[i], joins[i]))) {
         return std::unexpected(Failure(
             "linux.sysctl[\"" + key + "\"]: not allowed in the host's " + plan::NamespaceFile(type) + " namespace",
             EPERM));
@@ -167,12 +172,44 @@ Result<> CheckJoinedSysctls(const plan::Plan& plan, const std::vector<Fd>& joins
   return {};
 }
 
+Result<> CheckOwnNamespaces(const plan::Plan& plan, const std::vector<Fd>& joins) {
+  for (std::size_t i = 0; i < joins.size() && plan.own_namespaces; ++i) {
+    const plan::NamespaceJoin& join = plan.namespaces.join[i];
+    if (TRY(IsOwnNamespace(join, joins[i]))) {
+      return std::unexpected(Failure("linux.namespaces: " + join.path + " is the host's " +
+                                         plan::NamespaceFile(join.type) + " namespace, which " +
+                                         std::string{oci::ModeName(*plan.mode)} + " mode forbids",
+                                     EINVAL));
+    }
+  }
+  return {};
+}
+
+Result<> CheckJoinedNetwork(const plan::Plan& plan, const std::vector<Fd>& joins) {
+  for (std::size_t i = 0; i < joins.size() && !plan.net_devices.empty(); ++i) {
+    const plan::NamespaceJoin& join = plan.namespaces.join[i];
+    if (join.type == CLONE_NEWNET && TRY(IsOwnNamespace(join, joins[i]))) {
+      return std::unexpected(Failure("linux.netDevices: " + join.path + " is the host's network namespace", EINVAL));
+    }
+  }
+  return {};
+}
+
 Result<Spawned> Spawn(const plan::Namespaces& namespaces, std::vector<Fd> joins, int cgroup_fd,
                       const std::function<void(std::vector<Fd>)>& child) {
   const bool helper =
       namespaces.Joins(CLONE_NEWUSER) || (namespaces.Creates(CLONE_NEWUSER) && !namespaces.join.empty());
-  return helper ? SpawnThroughHelper(namespaces, std::move(joins), cgroup_fd, child)
-                : SpawnDirectly(namespaces, std::move(joins), cgroup_fd, child);
+  Result<Spawned> spawned = helper ? SpawnThroughHelper(namespaces, joins, cgroup_fd, false, child)
+                                   : SpawnDirectly(namespaces, std::move(joins), cgroup_fd, child);
+  // A cgroup that belongs to the container's user: in that user namespace root's own rights over it are gone.
+  if (helper && !spawned && spawned.error().code == EACCES && cgroup_fd >= 0) {
+    spawned = SpawnThroughHelper(namespaces, joins, cgroup_fd, true, child);
+  }
+  // For an ordinary user it takes write access to the cgroup that holds the runtime's and the container's.
+  if (!spawned && spawned.error().code == EACCES && cgroup_fd >= 0) {
+    return std::unexpected(Context("enter the container's cgroup", spawned.error()));
+  }
+  return spawned;
 }
 
 }  // namespace nucleus::container

@@ -19,6 +19,12 @@ struct Spawned {
 // host's. `joins` is parallel to plan.namespaces.join.
 Result<> CheckJoinedSysctls(const plan::Plan& plan, const std::vector<Fd>& joins);
 
+// An error where a namespace that is joined is the runtime's own, and the plan wants none of the host's.
+Result<> CheckOwnNamespaces(const plan::Plan& plan, const std::vector<Fd>& joins);
+
+// The same of linux.netDevices: there would be nothing to move.
+Result<> CheckJoinedNetwork(const plan::Plan& plan, const std::vector<Fd>& joins);
+
 // Opens the namespaces to join and checks that each is of the type it is listed as.
 Result<std::vector<Fd>> OpenJoins(const plan::Namespaces& namespaces);
 

@@ -1,11 +1,15 @@
 // start: lets the waiting init execute, and hears how that went.
 
+#include "runtime/container/start.h"
+
 #include <sys/socket.h>
 
 #include "runtime/container/channel.h"
 #include "runtime/container/container.h"
+#include "runtime/container/degrade.h"
+#include "runtime/container/evidence.h"
 #include "runtime/container/hooks.h"
-#include "runtime/container/query.h"
+#include "runtime/container/lifecycle.h"
 #include "runtime/container/teardown.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
@@ -17,7 +21,7 @@ constexpr int kEndWaitMs = 10000;
 
 // The init says kRuntimeHooks before its startContainer hooks and kReady right before execve; then its end of the
 // socket is closed by execve itself, or carries the error. `in_hooks` tells whether a failure was theirs.
-Result<> ReleaseInit(const StateDir& directory, const oci::State& state, bool& in_hooks) {
+Result<> ReleaseInit(const Settings& settings, const StateDir& directory, oci::State& state, bool& in_hooks) {
   FAULT_POINT("start.connect");
   const Fd socket =
       TRY_IN("cannot start the container",
@@ -39,6 +43,11 @@ Result<> ReleaseInit(const StateDir& directory, const oci::State& state, bool& i
       }
       return std::unexpected(Failure(message->text, message->code));
     }
+    if (message->tag == Tag::kDegraded) {
+      // What `create` has recorded is not said twice: a filter that was not compiled cannot be loaded either.
+      Record(settings.warn, TakeDegradation(*message), state);
+      continue;
+    }
     in_hooks = message->tag == Tag::kRuntimeHooks;
     executing = message->tag == Tag::kReady;
   }
@@ -50,27 +59,46 @@ Result<> SaveRunning(Opened& opened) {
   return opened.directory.WriteState(opened.state);
 }
 
+struct Started {
+  std::unique_ptr<ReadyProxy> ready;
+  Fd init;
+  pid_t pid = 0;
+};
+
+Result<Started> StartLocked(const Settings& settings, const std::string& id) {
+  Opened opened = TRY(OpenContainer(settings, id, true));
+  TRY(MayBeSaid(Command::kStart, opened.status, id));
+  Started started;
+  started.ready = TRY(ReadyProxy::Listen(opened.directory.fd(), settings.notify_socket));
+  if (started.ready) {
+    started.init = TRY(OpenInit(opened.state));
+    started.pid = opened.state.pid;
+  }
+  TRY(StartOpened(settings, opened));
+  return started;
+}
+
 }  // namespace
 
 Result<> Start(const Settings& settings, const std::string& id) {
-  Opened opened = TRY(OpenContainer(settings, id, true));
-  switch (opened.status) {
-    case Status::kCreated:
-      break;
-    case Status::kStopped:
-      return std::unexpected(Failure("cannot start a container that has stopped", EINVAL));
-    case Status::kRunning:
-      return std::unexpected(Failure("cannot start an already running container", EINVAL));
-    default:
-      return std::unexpected(
-          Failure("cannot start a container in the " + std::string{StatusName(opened.status)} + " state", EINVAL));
+  // Other commands are not kept waiting while the container makes itself ready.
+  const Started started = TRY(StartLocked(settings, id));
+  if (started.ready) {
+    if (const Result<> waited = started.ready->Wait(started.init.get(), started.pid); !waited) {
+      settings.warn(waited.error().message);
+    }
   }
+  return {};
+}
+
+Result<> StartOpened(const Settings& settings, Opened& opened) {
   const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
   if (!spec->process) {
     return std::unexpected(Failure("process: needed to start the container", EINVAL));
   }
+  const std::size_t degradations = opened.state.degradations.size();
   bool in_hooks = false;
-  if (Result<> released = ReleaseInit(opened.directory, opened.state, in_hooks); !released) {
+  if (Result<> released = ReleaseInit(settings, opened.directory, opened.state, in_hooks); !released) {
     // A failed hook ends the container (config.md, lifecycle step 8); after a failed execve what is left is for
     // `delete`.
     if (in_hooks) {
@@ -78,8 +106,10 @@ Result<> Start(const Settings& settings, const std::string& id) {
     }
     return released;
   }
+  GatherStarted(settings, *spec, opened.state);
   Result<> done = SaveRunning(opened);
   if (done) {
+    TellStarted(settings, opened.state, degradations);
     done = RunHooks("poststart", spec->hooks.poststart, oci::FormatOciState(opened.state, "running"));
   }
   // A process that runs while its state says otherwise would be nobody's; a failed hook ends the container as well.

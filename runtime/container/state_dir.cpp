@@ -1,13 +1,19 @@
 #include "runtime/container/state_dir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <vector>
 
 #include "oci-config/parse.h"
+#include "runtime/container/ready_proxy.h"
+#include "runtime/evidence/event_log.h"
+#include "runtime/net/request.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
@@ -39,6 +45,61 @@ Result<> MakeRoot(const std::string& root) {
     }
   }
   return {};
+}
+
+// The names in a directory, "." and ".." left out.
+Result<std::vector<std::string>> ListNames(int directory, const std::string& path) {
+  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (stream == nullptr) {
+    return std::unexpected(SysError("open", path));
+  }
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name{entry->d_name};
+    if (name != "." && name != "..") {
+      names.emplace_back(name);
+    }
+  }
+  ::closedir(stream);
+  return names;
+}
+
+// Removes a directory and what is in it, following no link. What lies deeper is first moved up, so that however deep it
+// goes, two descriptors and no recursion will do.
+Result<> RemoveTree(int parent, const char* name, const std::string& path) {
+  const Fd top{::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (!top) {
+    return errno == ENOENT ? Result<>{} : std::unexpected(SysError("open", path));
+  }
+  unsigned moved = 0;
+  for (std::vector<std::string> names = TRY(ListNames(top.get(), path)); !names.empty();
+       names = TRY(ListNames(top.get(), path))) {
+    for (const std::string& entry : names) {
+      if (::unlinkat(top.get(), entry.c_str(), 0) == 0) {
+        continue;
+      }
+      const Fd inner{::openat(top.get(), entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+      if (!inner) {
+        return std::unexpected(SysError("remove", path + "/" + entry));
+      }
+      for (const std::string& below : TRY(ListNames(inner.get(), path + "/" + entry))) {
+        if (::unlinkat(inner.get(), below.c_str(), 0) != 0) {
+          std::string free;
+          do {
+            free = "moved-" + std::to_string(moved++);
+          } while (::faccessat(top.get(), free.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+          if (::renameat(inner.get(), below.c_str(), top.get(), free.c_str()) != 0) {
+            return std::unexpected(SysError("remove", path + "/" + entry + "/" + below));
+          }
+        }
+      }
+      if (::unlinkat(top.get(), entry.c_str(), AT_REMOVEDIR) != 0) {
+        return std::unexpected(SysError("rmdir", path + "/" + entry));
+      }
+    }
+  }
+  return ::unlinkat(parent, name, AT_REMOVEDIR) == 0 ? Result<>{} : std::unexpected(SysError("rmdir", path));
 }
 
 }  // namespace
@@ -130,6 +191,13 @@ Result<> StateDir::WriteFile(const char* name, std::string_view bytes) const {
   return {};
 }
 
+Result<> StateDir::MakeDirectory(const char* name) const {
+  if (::mkdirat(fd_.get(), name, 0755) != 0 || ::fchmodat(fd_.get(), name, 0755, 0) != 0) {
+    return std::unexpected(SysError("mkdir", path_ + "/" + name));
+  }
+  return {};
+}
+
 Result<> StateDir::WriteState(const oci::State& state) const {
   return WriteFile(kStateFile, oci::FormatState(state));
 }
@@ -149,16 +217,38 @@ void StateDir::RememberSpec(std::shared_ptr<const oci::Spec> spec) const {
 }
 
 Result<> StateDir::Remove() {
-  static constexpr std::array<const char*, 8> kFiles = {kStateFile,         kConfigFile,       kStartSocket,
-                                                        kFilterFile,        ".state.json.new", ".config.json.new",
-                                                        ".seccomp.bpf.new", "notify.sock"};
-  for (const char* file : kFiles) {
+  static constexpr auto kUsual = std::to_array<const char*>({kStateFile, kConfigFile, kStartSocket});
+  static constexpr auto kOthers =
+      std::to_array<std::string_view>({kFilterFile,           kTraceSocket,           ".state.json.new",
+                                       ".config.json.new",    ".seccomp.bpf.new",     "seccomp.policy",
+                                       ".seccomp.policy.new", "capabilities.policy",  ".capabilities.policy.new",
+                                       "landlock.policy",     ".landlock.policy.new", "egress.policy",
+                                       ".egress.policy.new",  evidence::kChainFile,   net::kNetSocket,
+                                       net::kRefusedFile,     net::kRefusedOldFile,   net::kResolvConf,
+                                       ".resolv.conf.new",    net::kBrokerToken,      ".broker-token.new"});
+  const auto remove = [this](const char* file) -> Result<> {
     if (::unlinkat(fd_.get(), file, 0) != 0 && errno != ENOENT) {
       return std::unexpected(SysError("unlink", path_ + "/" + file));
     }
+    return {};
+  };
+  for (const char* file : kUsual) {
+    TRY(remove(file));
   }
   if (::rmdir(path_.c_str()) != 0 && errno != ENOENT) {
-    return std::unexpected(SysError("rmdir", path_));
+    if (errno != ENOTEMPTY) {
+      return std::unexpected(SysError("rmdir", path_));
+    }
+    // Those that are there: most containers have few of them.
+    for (const std::string& name : TRY(ListNames(fd_.get(), path_))) {
+      if (std::ranges::find(kOthers, name) != kOthers.end()) {
+        TRY(remove(name.c_str()));
+      }
+    }
+    TRY(RemoveTree(fd_.get(), kNotifyDirectory, path_ + "/" + kNotifyDirectory));
+    if (::rmdir(path_.c_str()) != 0 && errno != ENOENT) {
+      return std::unexpected(SysError("rmdir", path_));
+    }
   }
   if (LastSpec().path == path_) {
     LastSpec() = {};

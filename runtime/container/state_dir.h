@@ -15,6 +15,7 @@ namespace nucleus::container {
 inline constexpr const char* kStateFile = "state.json";
 inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kStartSocket = "start.sock";
+inline constexpr const char* kTraceSocket = "trace.sock";
 inline constexpr const char* kFilterFile = "seccomp.bpf";
 
 class StateDir {
@@ -39,13 +40,16 @@ class StateDir {
   // crash of the host ends the container too, and `delete --force` takes a state that cannot be read.
   Result<> WriteState(const oci::State& state) const;
   Result<> WriteFile(const char* name, std::string_view bytes) const;
+  // 0755, below this one.
+  Result<> MakeDirectory(const char* name) const;
   Result<std::string> ReadFile(const char* name) const;
   // The copy of config.json that create made; parsed once per process.
   Result<std::shared_ptr<const oci::Spec>> ReadSpec() const;
   // Keeps a Spec that was parsed already for ReadSpec.
   void RememberSpec(std::shared_ptr<const oci::Spec> spec) const;
 
-  // Removes everything in it and the directory. Only files that the runtime makes are there.
+  // Removes everything in it and the directory: files that the runtime makes, and the notify directory with whatever a
+  // container that could write there has left.
   Result<> Remove();
 
  private:

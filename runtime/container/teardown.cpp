@@ -4,7 +4,12 @@
 
 #include <csignal>
 
+#include "policies/mode.h"
 #include "runtime/container/hooks.h"
+#include "runtime/container/net_helper.h"
+#include "runtime/container/record.h"
+#include "runtime/container/scope_unit.h"
+#include "runtime/container/tracing.h"
 #include "runtime/resctrl/resctrl.h"
 #include "runtime/sys/syscalls.h"
 
@@ -36,11 +41,29 @@ Result<> KillInit(const oci::State& state) {
 }  // namespace
 
 Result<> TearDown(const Settings& settings, Opened& opened) {
+  // Looked at while the init that shows whose it is may still be there.
+  if (!opened.state.systemd.made) {
+    TRY(StopUnit(opened.state));
+  }
   TRY(KillInit(opened.state));
-  if (!opened.state.cgroups.empty()) {
+  const bool removed = !opened.state.systemd.made && cgroup::RemoveEmpty(opened.state.cgroups);
+  if (!removed && !opened.state.cgroups.empty()) {
     TRY(cgroup::KillAll(opened.state.cgroups));
+  }
+  if (opened.state.systemd.made) {
+    TRY(StopUnit(opened.state));
+  }
+  if (!removed && !opened.state.cgroups.empty()) {
     TRY(cgroup::Remove(opened.state.cgroups));
   }
+  if (const Result<> traced = StopTracer(opened.state); !traced) {
+    settings.warn(traced.error().message);
+    Tell(settings, {.kind = "degraded",
+                    .id = opened.state.id,
+                    .words = {{"stage", std::string{policies::Row(policies::Stage::kSeccompTrace).name}},
+                              {"reason", traced.error().message}}});
+  }
+  TRY(TakeNetworkAway(opened.state));
   TRY(resctrl::Remove(opened.state.resctrl));
   const Result<std::shared_ptr<const oci::Spec>> spec = opened.directory.ReadSpec();
   if (spec) {

@@ -124,13 +124,15 @@ Result<Fd> MappingNamespace(const plan::BindMount& mount, const plan::Plan& plan
 }
 
 Result<Fd> OpenOne(const plan::BindMount& mount, const plan::Plan& plan) {
-  const Fd mapping = TRY(MappingNamespace(mount, plan));
   Fd tree = TRY(sys::CloneTree(AT_FDCWD, mount.source, mount.recursive, mount.source));
   // What is mounted below it in the container must not come back to the host.
   if (plan.rootfs.host_propagation != 0) {
     TRY(sys::SetMountAttributes(tree.get(), 0, 0, plan.rootfs.host_propagation, true, mount.source));
   }
-  TRY(sys::SetIdMapping(tree.get(), mapping.get(), mount.recursive_idmap, mount.source));
+  if (mount.idmap) {
+    const Fd mapping = TRY(MappingNamespace(mount, plan));
+    TRY(sys::SetIdMapping(tree.get(), mapping.get(), mount.recursive_idmap, mount.source));
+  }
   return tree;
 }
 
@@ -151,13 +153,14 @@ Result<std::vector<Fd>> OpenIdmappedSources(const plan::Plan& plan) {
   std::vector<Fd> sources;
   for (const plan::MountStep& step : plan.rootfs.mounts) {
     const auto* mount = std::get_if<plan::BindMount>(&step);
-    if (mount == nullptr || !mount->idmap) {
+    if (mount == nullptr || !(mount->idmap || mount->private_source)) {
       continue;
     }
     sources.resize(plan.rootfs.mounts.size());
     const auto index = static_cast<std::size_t>(&step - plan.rootfs.mounts.data());
     sources[index] =
-        TRY_IN("mount \"" + mount->source + "\" at \"" + mount->target + "\": idmap", OpenOne(*mount, plan));
+        TRY_IN("mount \"" + mount->source + "\" at \"" + mount->target + (mount->idmap ? "\": idmap" : "\""),
+               OpenOne(*mount, plan));
   }
   return sources;
 }

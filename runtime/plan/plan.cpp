@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/plan/mode.h"
+#include "runtime/plan/network.h"
 #include "runtime/plan/sysctl.h"
 
 #ifndef CLONE_NEWTIME
@@ -34,19 +36,6 @@ constexpr auto kNamespaces = std::to_array<NamespaceRow>({
     {oci::NamespaceType::kTime, CLONE_NEWTIME, "time"},
 });
 
-std::unexpected<Error> Unsupported(std::string_view property) {
-  return std::unexpected(Failure(std::string{property} + ": not supported yet"));
-}
-
-// Fields that are parsed and typed, and whose effect is still to come: asking for one is an error, never silence.
-Result<> RefuseUnsupported(const oci::Spec& spec) {
-  const oci::Linux& container = spec.linux_;
-  if (!container.net_devices.empty()) {
-    return Unsupported("linux.netDevices");
-  }
-  return {};
-}
-
 Namespaces PlanNamespaces(const oci::Linux& container) {
   Namespaces result;
   for (const oci::Namespace& entry : container.namespaces) {
@@ -70,6 +59,11 @@ bool IsOneself(const std::vector<oci::IdMapping>& mappings, std::uint32_t id) {
   return mappings.size() == 1 && mappings[0].size == 1 && mappings[0].host_id == id;
 }
 
+bool MapsRoot(const std::vector<oci::IdMapping>& mappings) {
+  return std::ranges::any_of(
+      mappings, [](const oci::IdMapping& mapping) { return mapping.container_id == 0 && mapping.size > 0; });
+}
+
 Result<> CheckMappings(const oci::Linux& container, const Namespaces& namespaces) {
   const bool mappings = !container.uid_mappings.empty() || !container.gid_mappings.empty();
   if (namespaces.Creates(CLONE_NEWUSER)) {
@@ -78,6 +72,13 @@ Result<> CheckMappings(const oci::Linux& container, const Namespaces& namespaces
     }
     if (container.gid_mappings.empty()) {
       return std::unexpected(Failure("linux.gidMappings: needed for a new user namespace"));
+    }
+    // The init becomes the namespace's root to build the container.
+    if (!MapsRoot(container.uid_mappings)) {
+      return std::unexpected(Failure("linux.uidMappings: no mapping for the id 0 of the container", EINVAL));
+    }
+    if (!MapsRoot(container.gid_mappings)) {
+      return std::unexpected(Failure("linux.gidMappings: no mapping for the id 0 of the container", EINVAL));
     }
   } else if (mappings && !namespaces.Joins(CLONE_NEWUSER)) {
     return std::unexpected(Failure("linux.uidMappings: id mappings need a user namespace in linux.namespaces"));
@@ -195,7 +196,8 @@ Result<Rootfs> PlanRootfs(const oci::Spec& spec, const Options& options, const N
   rootfs.pivot = !options.no_pivot;
   rootfs.masked_paths = container.masked_paths;
   rootfs.readonly_paths = container.readonly_paths;
-  rootfs.bind_devices = namespaces.Has(CLONE_NEWUSER) || !host.in_initial_user_namespace;
+  rootfs.in_user_namespace = namespaces.Has(CLONE_NEWUSER) || !host.in_initial_user_namespace;
+  rootfs.bind_devices = rootfs.in_user_namespace;
 
   rootfs.host_propagation = MS_SLAVE;
   if (container.rootfs_propagation) {
@@ -265,6 +267,150 @@ Result<> CheckSysctls(const oci::StringMap& sysctls, const Namespaces& namespace
   return {};
 }
 
+// Which names a link can have: the kernel's dev_valid_name.
+bool IsLinkName(std::string_view name) {
+  constexpr std::size_t kMost = 15;  // IFNAMSIZ with the zero at the end
+  constexpr std::string_view kNever{"/: \t\n\v\f\r\xa0\0", 10};
+  return !name.empty() && name.size() <= kMost && name != "." && name != ".." &&
+         name.find_first_of(kNever) == std::string_view::npos;
+}
+
+bool IsTemplate(std::string_view name) {
+  return name.ends_with("%d");
+}
+
+Result<NetDevice> PlanNetDevice(const std::string& host_name, const oci::NetDevice& device) {
+  const std::string where = "linux.netDevices[\"" + host_name + "\"]";
+  if (!IsLinkName(host_name) || host_name.find('%') != std::string::npos) {
+    return std::unexpected(Failure(where + ": not the name of a network device", EINVAL));
+  }
+  NetDevice planned{.host_name = host_name, .name = device.name.empty() ? host_name : device.name};
+  const std::string_view fixed =
+      std::string_view{planned.name}.substr(0, planned.name.size() - (IsTemplate(planned.name) ? 2 : 0));
+  if (!IsLinkName(planned.name) || fixed.find('%') != std::string_view::npos) {
+    return std::unexpected(
+        Failure(where + ".name: \"" + planned.name + "\" is not the name of a network device", EINVAL));
+  }
+  if (planned.name == "lo") {
+    return std::unexpected(Failure(where + ".name: \"lo\" is there in every network namespace", EEXIST));
+  }
+  return planned;
+}
+
+Result<std::vector<NetDevice>> PlanNetDevices(const oci::Linux& container, const Namespaces& namespaces,
+                                              const Host& host) {
+  std::vector<NetDevice> devices;
+  std::vector<NetDevice> templates;
+  for (const auto& [host_name, device] : container.net_devices) {
+    NetDevice planned = TRY(PlanNetDevice(host_name, device));
+    if (!IsTemplate(planned.name) &&
+        std::ranges::any_of(devices, [&planned](const NetDevice& other) { return other.name == planned.name; })) {
+      return std::unexpected(Failure("linux.netDevices: two devices with the name \"" + planned.name + "\"", EEXIST));
+    }
+    (IsTemplate(planned.name) ? templates : devices).push_back(std::move(planned));
+  }
+  // A template takes what the others have left.
+  std::ranges::move(templates, std::back_inserter(devices));
+  if (devices.empty()) {
+    return devices;
+  }
+  if (!namespaces.Has(CLONE_NEWNET)) {
+    return std::unexpected(Failure("linux.netDevices: needs a network namespace in linux.namespaces", EINVAL));
+  }
+  if (host.rootless()) {
+    return std::unexpected(Failure("linux.netDevices: the host's network devices are for its root alone", EPERM));
+  }
+  return devices;
+}
+
+// The readiness socket of a service: where runc has it, so that its users find it.
+void PlanNotify(const Options& options, const Host& host, Plan& plan) {
+  constexpr const char* kTarget = "/run/notify";
+  constexpr std::string_view kVariable = "NOTIFY_SOCKET=";
+  if (options.notify_directory.empty() || !plan.process) {
+    return;
+  }
+  if (!plan.namespaces.Has(CLONE_NEWNS)) {
+    plan.warnings.emplace_back("NOTIFY_SOCKET: not for a container without a mount namespace");
+    return;
+  }
+  plan.notify = true;
+  MountOptions mount;
+  mount.bind = true;
+  mount.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  plan.rootfs.mounts.emplace_back(BindMount{.source = options.notify_directory,
+                                            .target = kTarget,
+                                            .options = std::move(mount),
+                                            .private_source = host.euid == 0 && plan.namespaces.Has(CLONE_NEWUSER)});
+  std::erase_if(plan.process->env, [kVariable](const std::string& entry) { return entry.starts_with(kVariable); });
+  plan.process->env.push_back(std::string{kVariable} + kTarget + "/notify.sock");
+}
+
+Result<> PlanInit(const oci::Annotations& annotations, bool by_default, Plan& plan) {
+  plan.init = annotations.init.value_or(by_default && plan.namespaces.Creates(CLONE_NEWPID));
+  // Process 1 of one that is there already is somebody else's.
+  if (plan.init && !plan.namespaces.Creates(CLONE_NEWPID)) {
+    return std::unexpected(
+        Failure("annotations[\"dev.nucleus.init\"]: needs a new pid namespace in linux.namespaces", EINVAL));
+  }
+  return {};
+}
+
+// The tmpfs is no way around the container's limit of memory, where it has one.
+Result<> PlanRootfsMode(const oci::Annotations& annotations, const oci::Linux& container, Plan& plan) {
+  plan.rootfs.mode = annotations.rootfs_mode;
+  if (plan.rootfs.mode == oci::RootfsMode::kBind) {
+    return {};
+  }
+  if (!plan.namespaces.Has(CLONE_NEWNS)) {
+    return std::unexpected(
+        Failure("annotations[\"dev.nucleus.rootfs.mode\"]: needs a mount namespace in linux.namespaces", EINVAL));
+  }
+  if (container.resources && container.resources->memory && container.resources->memory->limit.value_or(0) > 0) {
+    plan.rootfs.tmpfs_size = static_cast<std::uint64_t>(*container.resources->memory->limit);
+  }
+  return {};
+}
+
+// Lockdown is only ever raised: what is in force now is in force for as long as the container lives.
+Result<> CheckLockdown(const std::optional<oci::Lockdown>& required, const Host& host) {
+  if (!required || host.lockdown == "confidentiality" ||
+      (host.lockdown == "integrity" && *required == oci::Lockdown::kIntegrity)) {
+    return {};
+  }
+  const std::string wanted = *required == oci::Lockdown::kIntegrity ? "integrity" : "confidentiality";
+  const std::string found = host.lockdown.empty() ? "not known: no /sys/kernel/security/lockdown" : host.lockdown;
+  return std::unexpected(Failure("annotations[\"dev.nucleus.require.lockdown\"]: " + wanted +
+                                     " is required, and the kernel's lockdown is " + found,
+                                 EPERM));
+}
+
+// An agent has something to do only where a rule notifies: without one, nobody needs to listen.
+bool Notifies(const oci::Seccomp* seccomp) {
+  return seccomp != nullptr && std::ranges::any_of(seccomp->syscalls, [](const auto& rule) {
+           return rule.action == oci::SeccompAction::kNotify;
+         });
+}
+
+const oci::Seccomp* AddressOf(const std::optional<oci::Seccomp>& seccomp) {
+  return seccomp ? &*seccomp : nullptr;
+}
+
+Result<> PlanFilters(const oci::Seccomp* own, const oci::Seccomp* policy, confine::Confinement& result) {
+  result.has_seccomp = own != nullptr || policy != nullptr;
+  if (Notifies(own) && Notifies(policy)) {
+    return std::unexpected(
+        Failure("linux.seccomp: SCMP_ACT_NOTIFY both here and in the policy, and only one agent can listen", EINVAL));
+  }
+  for (const oci::Seccomp* filter : {own, policy}) {
+    if (Notifies(filter)) {
+      result.seccomp_listener_path = filter->listener_path;
+      result.seccomp_listener_metadata = filter->listener_metadata;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 bool Namespaces::Joins(int type) const {
@@ -290,7 +436,9 @@ const char* NamespaceFile(int flag) {
 }
 
 Result<confine::Confinement> PlanConfinement(const oci::Process& process, const oci::Linux& container, const Host& host,
-                                             std::vector<std::string>& warnings) {
+                                             std::vector<std::string>& warnings,
+                                             std::vector<oci::Degradation>& degradations,
+                                             const policies::Policies& policies) {
   // A label that nothing enforces is an error: whoever asked for it believes in it.
   if (!process.apparmor_profile.empty() && process.apparmor_profile != "unconfined" && !host.apparmor) {
     return std::unexpected(Failure("process.apparmorProfile: AppArmor is not enabled on this host", ENOTSUP));
@@ -312,22 +460,33 @@ Result<confine::Confinement> PlanConfinement(const oci::Process& process, const 
   result.uid = process.user.uid;
   result.gid = process.user.gid;
   result.additional_gids = process.user.additional_gids;
-  result.capabilities = confine::PlanCapabilities(process.capabilities, host.capability_bounding, warnings);
+  const std::optional<oci::Capabilities> granted =
+      policies.capabilities ? policies::Narrow(process.capabilities, *policies.capabilities) : process.capabilities;
+  result.capabilities = confine::PlanCapabilities(granted, host.capability_bounding, warnings);
   result.no_new_privileges = process.no_new_privileges;
-  if (container.seccomp) {
-    result.has_seccomp = true;
-    // An agent has something to do only where a rule notifies: without one, nobody needs to listen.
-    if (std::ranges::any_of(container.seccomp->syscalls,
-                            [](const auto& rule) { return rule.action == oci::SeccompAction::kNotify; })) {
-      result.seccomp_listener_path = container.seccomp->listener_path;
-      result.seccomp_listener_metadata = container.seccomp->listener_metadata;
+  TRY(PlanFilters(AddressOf(container.seccomp), policies.seccomp.get(), result));
+  if (policies.landlock) {
+    const int needed = policies.landlock->NeededAbi();
+    if (host.landlock_abi >= needed) {
+      result.landlock = policies.landlock;
+      result.landlock_abi = host.landlock_abi;
+    } else {
+      const std::string lack = "needs Landlock ABI " + std::to_string(needed) + ", this kernel has " +
+                               (host.landlock_abi == 0 ? "none" : std::to_string(host.landlock_abi));
+      if (!policies::MayDegrade(policies.mode, policies::Stage::kLandlock)) {
+        return std::unexpected(Failure("annotations[\"dev.nucleus.policy.landlock\"]: " + lack, ENOTSUP));
+      }
+      degradations.push_back({.stage = "landlock", .reason = lack});
     }
   }
   return result;
 }
 
-Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host& host) {
-  TRY(RefuseUnsupported(spec));
+namespace {
+
+// Of a bundle that its mode, where it has one, has been applied to.
+Result<Plan> PlanBundle(const oci::Spec& spec, const Options& options, const Host& host,
+                        const policies::Policies& policies) {
   const oci::Linux& container = spec.linux_;
   Plan plan;
   plan.id = options.id;
@@ -355,13 +514,22 @@ Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host&
   }
   plan.sysctl = container.sysctl;
   TRY(CheckSysctls(plan.sysctl, plan.namespaces, !plan.hostname.empty()));
+  plan.net_devices = TRY(PlanNetDevices(container, plan.namespaces, host));
   plan.rootfs = TRY(PlanRootfs(spec, options, plan.namespaces, host));
+  plan.rootfs.attested = policies.rootfs_manifest.has_value();
+  TRY(PlanRootfsMode(options.annotations, container, plan));
+  if (plan.rootfs.attested && !plan.namespaces.Has(CLONE_NEWNS)) {
+    return std::unexpected(
+        Failure("annotations[\"dev.nucleus.rootfs.manifest\"]: needs a mount namespace in linux.namespaces"));
+  }
   if (plan.deny_setgroups && spec.process && !spec.process->user.additional_gids.empty()) {
     return std::unexpected(
         Failure("process.user.additionalGids: a user namespace of an ordinary user denies setgroups"));
   }
 
-  if (options.use_cgroups) {
+  if (options.use_cgroups && options.systemd) {
+    plan.scope = TRY(systemd::PlanScope(options.id, spec, host.rootless(), host.cgroups.unified()));
+  } else if (options.use_cgroups) {
     plan.cgroups = TRY(cgroup::Locate(host.cgroups, container.cgroups_path, options.id));
   }
   if (container.resources) {
@@ -371,8 +539,15 @@ Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host&
   plan.intel_rdt = container.intel_rdt;
   plan.process = spec.process;
   plan.seccomp = container.seccomp;
+  plan.policy_seccomp = policies.seccomp;
+  plan.traced = options.traced;
+  if (plan.traced && (Notifies(AddressOf(plan.seccomp)) || Notifies(plan.policy_seccomp.get()))) {
+    return std::unexpected(Failure(
+        "linux.seccomp: SCMP_ACT_NOTIFY and a trace of the system calls, and only one process can listen", EINVAL));
+  }
   if (spec.process) {
-    plan.confinement = TRY(PlanConfinement(*spec.process, container, host, plan.warnings));
+    plan.confinement = TRY(PlanConfinement(*spec.process, container, host, plan.warnings, plan.degradations, policies));
+    plan.confinement.has_seccomp = plan.confinement.has_seccomp || plan.traced;
     plan.confinement.set_groups = !plan.deny_setgroups;
     plan.confinement.may_deny_groups = plan.namespaces.Joins(CLONE_NEWUSER) || !host.in_initial_user_namespace;
     if (!options.no_new_keyring) {
@@ -380,7 +555,34 @@ Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host&
     }
   }
   plan.hooks = spec.hooks;
+  PlanNotify(options, host, plan);
+  TRY(CheckLockdown(options.annotations.require_lockdown, host));
+  TRY(PlanInit(options.annotations, policies.mode.has_value(), plan));
+  TRY(PlanNetwork(options.annotations, policies, options, host, plan));
   return plan;
+}
+
+Result<Plan> PlanWithMode(const oci::Spec& spec, const Options& options, const Host& host,
+                          const policies::Policies& policies) {
+  if (!policies.mode) {
+    return PlanBundle(spec, options, host, policies);
+  }
+  const oci::Spec narrowed = TRY(ApplyMode(*policies.mode, spec, options, host, policies.egress.has_value()));
+  const policies::Policies all = TRY(WithModeDefaults(spec, policies, host));
+  Plan plan = TRY(PlanBundle(narrowed, options, host, all));
+  TRY(FinishMode(narrowed, all, plan));
+  return plan;
+}
+
+}  // namespace
+
+Result<Plan> MakePlan(const oci::Spec& spec, const Options& options, const Host& host,
+                      const policies::Policies& policies) {
+  if (options.annotations.network != oci::NetworkMode::kOci) {
+    const oci::Spec with_network = TRY(ApplyNetwork(options.annotations, spec));
+    return PlanWithMode(with_network, options, host, policies);
+  }
+  return PlanWithMode(spec, options, host, policies);
 }
 
 }  // namespace nucleus::plan

@@ -19,7 +19,12 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
                                .mount_point = "/sys/fs/cgroup",
                                .mount_root = "/",
                                .own_path = "/a/b"}};
-  const auto plan = nucleus::plan::MakePlan(*spec, {.id = "id", .bundle = "/bundle"}, host);
+  const auto annotations = nucleus::oci::ParseAnnotations(spec->annotations);
+  if (!annotations) {
+    return 0;
+  }
+  const auto plan =
+      nucleus::plan::MakePlan(*spec, {.id = "id", .bundle = "/bundle", .annotations = *annotations}, host);
   if (!plan) {
     return 0;
   }

@@ -45,8 +45,14 @@ oci::Spec Parsed(const std::string& json) {
   }
   return *std::move(spec);
 }
+// With the annotations that the bundle has.
+Result<Plan> PlanOf(const std::string& json, Options options, const Host& host) {
+  const oci::Spec spec = Parsed(json);
+  options.annotations = oci::ParseAnnotations(spec.annotations).value();
+  return MakePlan(spec, options, host);
+}
 Plan GoodWith(const std::string& json, const Options& options, const Host& host) {
-  Result<Plan> plan = MakePlan(Parsed(json), options, host);
+  Result<Plan> plan = PlanOf(json, options, host);
   if (!plan) {
     throw std::runtime_error(plan.error().message);
   }
@@ -56,7 +62,7 @@ Plan Good(const std::string& json) {
   return GoodWith(json, TestOptions(), TestHost());
 }
 std::string ErrorWith(const std::string& json, const Options& options, const Host& host) {
-  const Result<Plan> plan = MakePlan(Parsed(json), options, host);
+  const Result<Plan> plan = PlanOf(json, options, host);
   return plan ? "accepted" : plan.error().message;
 }
 std::string ErrorOf(const std::string& json) {
@@ -473,6 +479,186 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_refused_or_planned) {
   // What means nothing is accepted.
   BOOST_TEST(ErrorOf(WithProcess(R"("apparmorProfile": "", "selinuxLabel": "")")) == "accepted");
   BOOST_TEST(ErrorOf(Json(R"("mountLabel": "", "netDevices": {})")) == "accepted");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_mappings)
+
+BOOST_AUTO_TEST_CASE(the_root_of_a_user_namespace_is_mapped) {
+  const auto error = [](const std::string& uids, const std::string& gids) {
+    return ErrorOf(
+        Json(R"("namespaces": [{"type": "user"}], "uidMappings": [)" + uids + R"(], "gidMappings": [)" + gids + "]"));
+  };
+  const std::string root = R"({"containerID": 0, "hostID": 9, "size": 1})";
+  const std::string other = R"({"containerID": 1, "hostID": 10, "size": 5})";
+  BOOST_TEST(error(root, root) == "accepted");
+  BOOST_TEST(error(other + ", " + root, root) == "accepted");
+  BOOST_TEST(error(other, root) == "linux.uidMappings: no mapping for the id 0 of the container");
+  BOOST_TEST(error(root, other) == "linux.gidMappings: no mapping for the id 0 of the container");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_notify)
+
+BOOST_AUTO_TEST_CASE(socket_of_a_service) {
+  Options options = TestOptions();
+  const std::string process =
+      R"("process": {"args": ["sh"], "cwd": "/", "env": ["A=b", "NOTIFY_SOCKET=/x", "NOTIFY_SOCKETS=y"]})";
+  const Plan without = GoodWith(Json(kMountNamespace, process), options, TestHost());
+  BOOST_TEST(!without.notify);
+  BOOST_TEST(without.rootfs.mounts.empty());
+  BOOST_TEST(without.process->env.size() == 3U);
+
+  options.notify_directory = "/run/nucleus/c1/notify";
+  const Plan plan = GoodWith(Json(kMountNamespace, process), options, TestHost());
+  BOOST_TEST(plan.notify);
+  BOOST_REQUIRE(plan.rootfs.mounts.size() == 1U);
+  const auto& mount = std::get<BindMount>(plan.rootfs.mounts[0]);
+  BOOST_TEST(mount.source == options.notify_directory);
+  BOOST_TEST(mount.target == "/run/notify");
+  BOOST_TEST(!mount.recursive);
+  BOOST_TEST(!mount.private_source);
+  BOOST_TEST(mount.options.set ==
+             std::uint64_t{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC});
+  const std::vector<std::string> env = {"A=b", "NOTIFY_SOCKETS=y", "NOTIFY_SOCKET=/run/notify/notify.sock"};
+  BOOST_TEST(plan.process->env == env, boost::test_tools::per_element());
+
+  // Where the container's user is not the host's root, the directory is out of its reach.
+  const std::string user =
+      R"("namespaces": [{"type": "mount"}, {"type": "user"}], "uidMappings": [{"hostID": 1, "size": 1}],
+         "gidMappings": [{"hostID": 1, "size": 1}])";
+  BOOST_TEST(std::get<BindMount>(GoodWith(Json(user, process), options, TestHost()).rootfs.mounts[0]).private_source);
+  // Nobody to say anything, or no place to put it.
+  BOOST_TEST(!GoodWith(Json(kMountNamespace), options, TestHost()).notify);
+  const Plan nowhere = GoodWith(Json("", process), options, TestHost());
+  BOOST_TEST(!nowhere.notify);
+  BOOST_TEST(nowhere.warnings.size() == 1U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_init)
+
+std::string WithInit(const std::string& value, const std::string& namespaces) {
+  return Json("\"namespaces\": [" + namespaces + "]", R"("annotations": {"dev.nucleus.init": ")" + value + "\"}");
+}
+
+BOOST_AUTO_TEST_CASE(only_where_it_is_asked_for) {
+  const std::string pid = R"({"type": "pid"})";
+  BOOST_TEST(!Good(Json(R"("namespaces": [{"type": "pid"}])")).init);
+  BOOST_TEST(!Good(WithInit("off", pid)).init);
+  BOOST_TEST(Good(WithInit("on", pid)).init);
+}
+
+BOOST_AUTO_TEST_CASE(only_in_a_new_pid_namespace) {
+  const std::string error = R"(annotations["dev.nucleus.init"]: needs a new pid namespace in linux.namespaces)";
+  BOOST_TEST(ErrorOf(WithInit("on", "")) == error);
+  BOOST_TEST(ErrorOf(WithInit("on", R"({"type": "pid", "path": "/proc/1/ns/pid"})")) == error);
+  BOOST_TEST(!Good(WithInit("off", "")).init);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_rootfs_mode)
+
+std::string WithMode(const std::string& mode, const std::string& linux_) {
+  return Json(linux_, R"("annotations": {"dev.nucleus.rootfs.mode": ")" + mode + "\"}");
+}
+
+BOOST_AUTO_TEST_CASE(its_size_is_the_memory_limit) {
+  BOOST_TEST((Good(WithMode("bind", kMountNamespace)).rootfs.mode == oci::RootfsMode::kBind));
+  const Plan copy = Good(WithMode("copy", kMountNamespace));
+  BOOST_TEST((copy.rootfs.mode == oci::RootfsMode::kCopy));
+  BOOST_TEST(copy.rootfs.tmpfs_size == 0U);
+  const Plan limited = Good(WithMode("overlay", kMountNamespace + R"(, "resources": {"memory": {"limit": 4096}})"));
+  BOOST_TEST((limited.rootfs.mode == oci::RootfsMode::kOverlay));
+  BOOST_TEST(limited.rootfs.tmpfs_size == 4096U);
+  BOOST_TEST(
+      Good(WithMode("copy", kMountNamespace + R"(, "resources": {"memory": {"limit": -1}})")).rootfs.tmpfs_size == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(needs_a_mount_namespace) {
+  BOOST_TEST(ErrorOf(WithMode("copy", R"("namespaces": [])")) ==
+             R"(annotations["dev.nucleus.rootfs.mode"]: needs a mount namespace in linux.namespaces)");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_lockdown)
+
+BOOST_AUTO_TEST_CASE(what_is_required_is_in_force) {
+  const auto answer = [](const std::string& required, const std::string& found) {
+    Host host = TestHost();
+    host.lockdown = found;
+    return ErrorWith(Json(kMountNamespace, R"("annotations": {"dev.nucleus.require.lockdown": ")" + required + "\"}"),
+                     TestOptions(), host);
+  };
+  const std::string error = R"(annotations["dev.nucleus.require.lockdown"]: )";
+  BOOST_TEST(answer("integrity", "integrity") == "accepted");
+  BOOST_TEST(answer("integrity", "confidentiality") == "accepted");
+  BOOST_TEST(answer("confidentiality", "confidentiality") == "accepted");
+  BOOST_TEST(answer("integrity", "none") == error + "integrity is required, and the kernel's lockdown is none");
+  BOOST_TEST(answer("confidentiality", "integrity") ==
+             error + "confidentiality is required, and the kernel's lockdown is integrity");
+  BOOST_TEST(answer("integrity", "") ==
+             error + "integrity is required, and the kernel's lockdown is not known: no /sys/kernel/security/lockdown");
+  BOOST_TEST(answer("integrity", "more") == error + "integrity is required, and the kernel's lockdown is more");
+  BOOST_TEST(ErrorWith(Json(kMountNamespace), TestOptions(), TestHost()) == "accepted");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(plan_net_devices)
+
+namespace {
+std::string Devices(const std::string& members, const std::string& network = R"({"type": "network"})") {
+  return Json(R"("namespaces": [)" + network + R"(], "netDevices": {)" + members + "}");
+}
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(names_and_order) {
+  const Plan plan =
+      Good(Devices(R"("a0": {"name": "eth%d"}, "a1": {}, "a2": {"name": "eth0"}, "a3": {"name": "eth%d"})"));
+  std::vector<std::string> moves;
+  for (const NetDevice& device : plan.net_devices) {
+    moves.push_back(device.host_name + ">" + device.name);
+  }
+  const std::vector<std::string> wanted = {"a1>a1", "a2>eth0", "a0>eth%d", "a3>eth%d"};
+  BOOST_TEST(moves == wanted, boost::test_tools::per_element());
+  BOOST_TEST(Good(Devices("")).net_devices.empty());
+  // A namespace that is joined will do, and fifteen letters are a name.
+  BOOST_TEST(Good(Devices(R"("abcdefghijklmno": {})", R"({"type": "network", "path": "/n"})")).net_devices.size() ==
+             1U);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_name) {
+  for (const char* name :
+       {"abcdefghijklmnop", "a/b", "a:b", "a b", "a\\tb", ".", "..", "%d%d", "a%d0", "%", "a%", "%s", "lo"}) {
+    const std::string error = ErrorOf(Devices(R"("a0": {"name": ")" + std::string{name} + R"("})"));
+    BOOST_TEST(error.starts_with(R"(linux.netDevices["a0"].name: )"), name << ": " << error);
+  }
+  for (const char* name : {"", "abcdefghijklmnop", "a/b", "eth%d", ".."}) {
+    const std::string error = ErrorOf(Devices("\"" + std::string{name} + R"(": {"name": "x"})"));
+    BOOST_TEST(error.starts_with("linux.netDevices[\"" + std::string{name} + "\"]: not the name"), error);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(collisions) {
+  const std::string error = R"(linux.netDevices: two devices with the name "x")";
+  BOOST_TEST(ErrorOf(Devices(R"("a0": {"name": "x"}, "a1": {"name": "x"})")) == error);
+  BOOST_TEST(ErrorOf(Devices(R"("a0": {"name": "x"}, "x": {})")) == error);
+  BOOST_TEST(ErrorOf(Devices(R"("a0": {"name": "x%d"}, "a1": {"name": "x%d"})")) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(whose_they_are) {
+  BOOST_TEST(ErrorOf(Devices(R"("a0": {})", R"({"type": "uts"})")) ==
+             "linux.netDevices: needs a network namespace in linux.namespaces");
+  Host nested = TestHost();
+  nested.in_initial_user_namespace = false;
+  BOOST_TEST(ErrorWith(Devices(R"("a0": {})"), TestOptions(), nested) ==
+             "linux.netDevices: the host's network devices are for its root alone");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,9 +1,11 @@
 #include "runtime/resctrl/resctrl.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <vector>
 
 #include "base/fd.h"
@@ -82,10 +84,11 @@ bool Holds(std::string_view present, std::string_view wanted) {
   return false;
 }
 
+constexpr std::size_t kMaxSchemata = std::size_t{1} << 20;
+
 // A group that is there already is somebody else's: it must be what the bundle asks for, and is not changed.
 Result<> CompareSchemata(const std::string& directory, const std::vector<std::string>& lines) {
-  constexpr std::size_t kMax = std::size_t{1} << 20;
-  const std::string present = TRY(ReadFile(directory + "/schemata", kMax));
+  const std::string present = TRY(ReadFile(directory + "/schemata", kMaxSchemata));
   for (const std::string& line : lines) {
     if (!Holds(present, line)) {
       return std::unexpected(
@@ -180,6 +183,45 @@ Result<> Attach(const oci::StateResctrl& group, pid_t pid) {
     TRY_IN("linux.intelRdt", WriteFile(group.monitor + "/tasks", text));
   }
   return {};
+}
+
+Result<> AttachThreads(const oci::StateResctrl& group, pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/task";
+  DIR* const threads = ::opendir(path.c_str());
+  if (threads == nullptr) {
+    return errno == ENOENT ? Result<>{} : std::unexpected(SysError("open", path));
+  }
+  Result<> outcome;
+  while (const dirent* entry = outcome ? ::readdir(threads) : nullptr) {
+    const std::string_view name{entry->d_name};
+    pid_t thread = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), thread).ec != std::errc{}) {
+      continue;
+    }
+    outcome = Attach(group, thread);
+    if (!outcome && outcome.error().code == ESRCH) {
+      outcome = {};
+    }
+  }
+  ::closedir(threads);
+  return outcome;
+}
+
+Result<std::string> Update(const std::string& mount, const oci::StateResctrl& group, const oci::IntelRdt& rdt) {
+  if (group.directory == mount) {
+    return std::unexpected(Failure("the container is in resctrl's default group, which is the host's", EPERM));
+  }
+  std::string before = TRY(ReadFile(group.directory + "/schemata", kMaxSchemata));
+  if (Result<> written = WriteSchemata(group.directory, SchemataLines(rdt)); !written) {
+    // The kernel takes a write line by line: the first may have been good.
+    (void)Restore(group, before);
+    return std::unexpected(written.error());
+  }
+  return before;
+}
+
+Result<> Restore(const oci::StateResctrl& group, const std::string& schemata) {
+  return WriteFile(group.directory + "/schemata", schemata);
 }
 
 Result<> Remove(const oci::StateResctrl& group) {

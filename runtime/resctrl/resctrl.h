@@ -25,6 +25,15 @@ Result<oci::StateResctrl> Create(const std::string& mount, const oci::IntelRdt& 
 // Puts a process into the group, and into its monitoring group.
 Result<> Attach(const oci::StateResctrl& group, pid_t pid);
 
+// The same for a process that has run, with all threads that it has now; new ones are born where their parent is. A
+// process that has ended meanwhile is no error.
+Result<> AttachThreads(const oci::StateResctrl& group, pid_t pid);
+
+// Gives a group that is there the schemas of `rdt` that are set. The default group, which is the host's, is refused.
+// The result is what stood there before, for Restore.
+Result<std::string> Update(const std::string& mount, const oci::StateResctrl& group, const oci::IntelRdt& rdt);
+Result<> Restore(const oci::StateResctrl& group, const std::string& schemata);
+
 // Removes what Create made. What is gone already is no error.
 Result<> Remove(const oci::StateResctrl& group);
 

@@ -2,6 +2,9 @@
 
 #include "runtime/resctrl/resctrl.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
@@ -110,6 +113,48 @@ BOOST_AUTO_TEST_CASE(without_a_name_the_group_is_the_containers_own_and_goes_wit
   BOOST_TEST(made->directory == tree.top + "/c1");
   BOOST_TEST(Remove(*made).has_value());
   BOOST_TEST(!fs::exists(tree.top + "/c1"));
+}
+
+BOOST_AUTO_TEST_CASE(update_writes_what_is_set_and_can_put_it_back) {
+  Tree tree;
+  Tree::Group(tree.top + "/c1", "L3:0=f\n");
+  const oci::StateResctrl group{.directory = tree.top + "/c1", .created = true};
+  auto before = Update(tree.top, group, {.l3_cache_schema = "L3:0=3", .mem_bw_schema = "MB:0=20"});
+  BOOST_TEST_REQUIRE(before.has_value());
+  BOOST_TEST(*before == "L3:0=f\n");
+  BOOST_TEST(Tree::Text(tree.top + "/c1/schemata") == "L3:0=3\nMB:0=20\n");
+  // The imitation keeps what lies behind a shorter text.
+  BOOST_TEST(Restore(group, *before).has_value());
+  BOOST_TEST(Tree::Text(tree.top + "/c1/schemata") == "L3:0=f\nMB:0=20\n");
+  before = Update(tree.top, group, {.mem_bw_schema = "MB:0=9"});
+  BOOST_TEST_REQUIRE(before.has_value());
+  BOOST_TEST(Tree::Text(tree.top + "/c1/schemata").starts_with("MB:0=9\n"));
+}
+
+BOOST_AUTO_TEST_CASE(update_leaves_the_hosts_group_alone) {
+  Tree tree;
+  Tree::Group(tree.top, "L3:0=f\n");
+  BOOST_TEST(!Update(tree.top, {.directory = tree.top}, {.l3_cache_schema = "L3:0=3"}).has_value());
+  BOOST_TEST(Tree::Text(tree.top + "/schemata") == "L3:0=f\n");
+  // A group that has gone.
+  BOOST_TEST(!Update(tree.top, {.directory = tree.top + "/gone"}, {.l3_cache_schema = "L3:0=3"}).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(all_threads_are_moved) {
+  Tree tree;
+  Tree::Group(tree.top + "/c1");
+  const oci::StateResctrl group{.directory = tree.top + "/c1", .created = true};
+  BOOST_TEST(AttachThreads(group, ::getpid()).has_value());
+  // The imitation keeps the last one alone: this program has one.
+  BOOST_TEST(Tree::Text(tree.top + "/c1/tasks") == std::to_string(::getpid()));
+  // A process that has ended.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  BOOST_TEST(AttachThreads(group, child).has_value());
+  BOOST_TEST(!AttachThreads({.directory = tree.top + "/gone"}, ::getpid()).has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

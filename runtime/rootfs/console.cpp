@@ -27,7 +27,7 @@ Result<Fd> OpenMaster(const Resolver& resolver) {
 }
 
 // The slave is bound by its descriptor on an entry that is no link: neither can be exchanged for something else.
-Result<> BindDevConsole(const Resolver& resolver, int slave) {
+Result<> BindDevConsole(const Resolver& resolver, int slave, Ledger* ledger) {
   const Fd dev = TRY(resolver.OpenNoSymlinks("/dev", O_PATH | O_DIRECTORY));
   const Fd made{::openat(dev.get(), "console", O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC | O_NOCTTY, 0600)};
   if (!made && errno != EEXIST) {
@@ -39,7 +39,8 @@ Result<> BindDevConsole(const Resolver& resolver, int slave) {
     return std::unexpected(Failure("/dev/console: neither a file nor a device", ENODEV));
   }
   const Fd tree = TRY(sys::CloneTree(slave, "", false, "/dev/console"));
-  return sys::MoveMount(tree.get(), target.get(), "/dev/console");
+  TRY(sys::MoveMount(tree.get(), target.get(), "/dev/console"));
+  return Note(ledger, tree.get(), {.what = Placed::kNode, .path = "/dev/console"});
 }
 
 }  // namespace
@@ -67,7 +68,7 @@ Result<Console> OpenConsole(const Handles& handles, const std::optional<oci::Con
     }
   }
   if (make_dev_console) {
-    TRY(BindDevConsole(resolver, console.slave.get()));
+    TRY(BindDevConsole(resolver, console.slave.get(), handles.ledger.get()));
   }
   return console;
 }

@@ -1,4 +1,4 @@
-// tmpcopyup: what the image has below a tmpfs is copied into it.
+// What the image has below a tmpfs is copied into it (tmpcopyup), or all of it (a root in a tmpfs).
 #pragma once
 
 #include <string>
@@ -11,6 +11,9 @@ namespace nucleus::rootfs {
 struct Keep {
   bool mode = false;
   bool owner = false;
+  // Extended attributes and hard links as well, and sockets: nothing may be missing. An attribute that cannot be had
+  // there is an error.
+  bool whole = false;
 };
 
 // Copies the directory tree `from` (O_PATH) into the directory `to` (the root of a detached mount): directories,

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -39,10 +40,10 @@ class Trees {
   [[nodiscard]] std::string To(const std::string& path = "") const {
     return top_ + "/to/" + path;
   }
-  [[nodiscard]] std::string Copy() const {
+  [[nodiscard]] std::string Copy(Keep keep = {}) const {
     const Fd from{::open(From().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     const Fd to{::open(To().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-    const Result<> copied = CopyUp(from.get(), to.get(), "/x");
+    const Result<> copied = CopyUp(from.get(), to.get(), "/x", keep);
     return copied ? "copied" : copied.error().message;
   }
 
@@ -94,6 +95,36 @@ BOOST_AUTO_TEST_CASE(every_kind_of_entry) {
   BOOST_TEST(fs::read_symlink(trees.To("d/dangling")).string() == "/nowhere");
   BOOST_TEST(S_ISFIFO(Status(trees.To("fifo")).st_mode));
   BOOST_TEST((Status(trees.To("fifo")).st_mode & 07777) == 0612U);
+}
+
+BOOST_AUTO_TEST_CASE(a_whole_tree) {
+  const Trees trees;
+  fs::create_directories(trees.From("d/e"));
+  std::ofstream{trees.From("d/one")} << "1";
+  fs::create_hard_link(trees.From("d/one"), trees.From("d/e/two"));
+  fs::create_symlink("nowhere", trees.From("link"));
+  fs::create_hard_link(trees.From("link"), trees.From("d/link"));
+  BOOST_REQUIRE(::setxattr(trees.From("d/one").c_str(), "user.note", "value", 5, 0) == 0);
+  BOOST_REQUIRE(::setxattr(trees.From("d").c_str(), "user.empty", "", 0, 0) == 0);
+  BOOST_REQUIRE(::mkfifo(trees.From("fifo").c_str(), 0600) == 0);
+  const ::mode_t before = ::umask(0077);
+  BOOST_REQUIRE(::chmod(trees.From("fifo").c_str(), 0666) == 0);
+  BOOST_TEST(trees.Copy({.whole = true}) == "copied");
+  ::umask(before);
+  BOOST_TEST(Status(trees.To("d/one")).st_ino == Status(trees.To("d/e/two")).st_ino);
+  BOOST_TEST(Status(trees.To("d/one")).st_nlink == 2U);
+  BOOST_TEST(Status(trees.To("link")).st_ino == Status(trees.To("d/link")).st_ino);
+  BOOST_TEST((Status(trees.To("fifo")).st_mode & 07777) == 0666U);
+  char value[16] = {};
+  BOOST_TEST(::getxattr(trees.To("d/one").c_str(), "user.note", value, sizeof value) == 5);
+  BOOST_TEST(std::string_view(value, 5) == "value");
+  BOOST_TEST(::getxattr(trees.To("d").c_str(), "user.empty", value, sizeof value) == 0);
+  // Of tmpcopyup none of this is asked for.
+  const Trees plain;
+  std::ofstream{plain.From("one")} << "1";
+  fs::create_hard_link(plain.From("one"), plain.From("two"));
+  BOOST_TEST(plain.Copy() == "copied");
+  BOOST_TEST(Status(plain.To("one")).st_nlink == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_tree) {

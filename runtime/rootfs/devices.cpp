@@ -63,7 +63,7 @@ Result<> MakeNode(const Resolver& resolver, const plan::DeviceNode& device) {
   return {};
 }
 
-Result<> BindNode(const Resolver& resolver, const plan::DeviceNode& device, int source) {
+Result<> BindNode(const Resolver& resolver, const plan::DeviceNode& device, int source, Ledger* ledger) {
   const Resolver::Entry entry = TRY(resolver.MakeParent(device.path));
   const Fd made{::openat(entry.parent.get(), entry.name.c_str(),
                          O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC | O_NOCTTY, 0666)};
@@ -80,7 +80,8 @@ Result<> BindNode(const Resolver& resolver, const plan::DeviceNode& device, int 
   }
   const Fd target = TRY(sys::OpenAt2(entry.parent.get(), entry.name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH));
   const Fd tree = TRY(sys::CloneTree(source, "", false, device.path));
-  return sys::MoveMount(tree.get(), target.get(), device.path);
+  TRY(sys::MoveMount(tree.get(), target.get(), device.path));
+  return Note(ledger, tree.get(), {.what = Placed::kNode, .path = device.path});
 }
 
 Result<> Link(int dev, const char* target, const char* name) {
@@ -129,7 +130,7 @@ Result<> MakeDevices(const plan::Rootfs& plan, const Handles& handles) {
   for (std::size_t i = 0; i < plan.devices.size(); ++i) {
     const plan::DeviceNode& device = plan.devices[i];
     if (plan.bind_devices && device.type != 'p') {
-      TRY(BindNode(resolver, device, handles.device_sources[i].get()));
+      TRY(BindNode(resolver, device, handles.device_sources[i].get(), handles.ledger.get()));
     } else {
       TRY(MakeNode(resolver, device));
     }

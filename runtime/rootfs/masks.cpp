@@ -14,10 +14,14 @@ namespace {
 // mount can be copied only while it is attached).
 class EmptyDirectory {
  public:
+  explicit EmptyDirectory(Ledger* ledger) : ledger_(ledger) {
+  }
+
   Result<> Cover(int target, const std::string& path) {
     if (first_) {
       const Fd copy = TRY(sys::CloneTree(first_.get(), "", false, "masking tmpfs"));
-      return sys::MoveMount(copy.get(), target, path);
+      TRY(sys::MoveMount(copy.get(), target, path));
+      return Note(ledger_, copy.get(), {.what = Placed::kMask, .path = path, .set = kAttributes});
     }
     const Fd fs = TRY(sys::FsOpen("tmpfs"));
     TRY(sys::FsConfigString(fs.get(), "mode", "755"));
@@ -25,21 +29,25 @@ class EmptyDirectory {
     TRY(sys::FsConfigString(fs.get(), "size", "0"));
     TRY(sys::FsConfigFlag(fs.get(), "ro"));
     TRY(sys::FsConfigCreate(fs.get()));
-    Fd mount =
-        TRY(sys::FsMount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+    Fd mount = TRY(sys::FsMount(fs.get(), kAttributes));
     TRY(sys::MoveMount(mount.get(), target, path));
+    TRY(Note(ledger_, mount.get(), {.what = Placed::kMask, .path = path, .set = kAttributes}));
     first_ = std::move(mount);
     return {};
   }
 
  private:
+  static constexpr std::uint64_t kAttributes =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  Ledger* ledger_;
   Fd first_;
 };
 
 // The host's /dev/null, held since before the rootfs was touched: what the image calls /dev/null does not matter.
 Result<> CoverFile(const Handles& handles, int target, const std::string& path) {
   const Fd copy = TRY(sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
-  return sys::MoveMount(copy.get(), target, path);
+  TRY(sys::MoveMount(copy.get(), target, path));
+  return Note(handles.ledger.get(), copy.get(), {.what = Placed::kMask, .path = path});
 }
 
 bool Absent(const Error& error) {
@@ -50,7 +58,7 @@ bool Absent(const Error& error) {
 
 Result<> MaskPaths(const plan::Rootfs& plan, const Handles& handles) {
   const Resolver resolver{handles.root.get()};
-  EmptyDirectory empty;
+  EmptyDirectory empty{handles.ledger.get()};
   for (const std::string& path : plan.masked_paths) {
     const Result<Fd> target = resolver.Open(path, O_PATH);
     if (!target) {
@@ -79,6 +87,12 @@ Result<> MakeReadonly(const plan::Rootfs& plan, const Handles& handles) {
     const Fd tree = TRY_IN("make read-only " + path, sys::CloneTree(target->get(), "", true, path));
     TRY(sys::SetMountAttributes(tree.get(), MOUNT_ATTR_RDONLY, 0, 0, true, path));
     TRY_IN("make read-only " + path, sys::MoveMount(tree.get(), target->get(), path));
+    TRY(Note(handles.ledger.get(), tree.get(),
+             {.what = Placed::kReadonly,
+              .path = path,
+              .set = MOUNT_ATTR_RDONLY,
+              .recursive = true,
+              .set_below = MOUNT_ATTR_RDONLY}));
   }
   return {};
 }

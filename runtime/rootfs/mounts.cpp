@@ -112,7 +112,7 @@ Result<> Reconfigure(int target, const plan::Remount& mount) {
 class Mounter {
  public:
   Mounter(const Handles& handles, const CgroupView& view, CgroupGate& gate)
-      : resolver_(handles.root.get()), view_(view), gate_(gate) {
+      : resolver_(handles.root.get()), ledger_(handles.ledger.get()), view_(view), gate_(gate) {
   }
 
   // The next bind mount's source, when the runtime has opened it (idmapped); -1: by its path.
@@ -130,6 +130,11 @@ class Mounter {
       TRY(sys::SetMountAttributes(tree, mount.options.set, mount.options.clear, 0, false, mount.target));
     }
     TRY(sys::MoveMount(tree, target.get(), mount.target));
+    TRY(Note(ledger_, tree,
+             {.path = mount.target,
+              .set = (mount.options.recursive_set & ~mount.options.clear) | mount.options.set,
+              .recursive = mount.recursive,
+              .set_below = mount.options.recursive_set}));
     return ApplyPropagation(tree, mount.options, mount.target);
   }
 
@@ -146,13 +151,16 @@ class Mounter {
       TRY(sys::SetMountAttributes(made.get(), mount.options.set & later, 0, 0, false, mount.target));
     }
     TRY(sys::MoveMount(made.get(), target.get(), mount.target));
+    TRY(Note(ledger_, made.get(),
+             {.path = mount.target,
+              .set = (mount.options.set & ~mount.options.recursive_clear) | mount.options.recursive_set}));
     return ApplyPropagation(made.get(), mount.options, mount.target);
   }
 
   Result<> operator()(const plan::CgroupMount& mount) {
     TRY(gate_.Pass());
     const Fd target = TRY(resolver_.MakeDirectory(mount.target));
-    const Fd made = TRY(MountCgroups(mount, view_, target.get()));
+    const Fd made = TRY(MountCgroups(mount, view_, target.get(), ledger_));
     return ApplyPropagation(made.get(), mount.options, mount.target);
   }
 
@@ -161,6 +169,14 @@ class Mounter {
     TRY(Reconfigure(target.get(), mount));
     TRY(sys::SetMountAttributes(target.get(), mount.options.set, mount.options.clear, 0, false, mount.target));
     TRY(ApplyRecursive(target.get(), mount.options, mount.target));
+    TRY(Note(ledger_, target.get(),
+             {.changed = true,
+              .path = mount.target,
+              .set = mount.options.set,
+              .clear = mount.options.clear,
+              .recursive = true,
+              .set_below = mount.options.recursive_set,
+              .clear_below = mount.options.recursive_clear}));
     return ApplyPropagation(target.get(), mount.options, mount.target);
   }
 
@@ -173,6 +189,7 @@ class Mounter {
   }
 
   Resolver resolver_;
+  Ledger* ledger_;
   const CgroupView& view_;
   CgroupGate& gate_;
   int source_ = -1;

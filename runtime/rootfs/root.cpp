@@ -1,13 +1,16 @@
 // The container's root: from the host's directory to `/`.
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <charconv>
 
+#include "runtime/rootfs/own_root.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sys/syscalls.h"
 
@@ -21,6 +24,16 @@ Result<Fd> OpenHostNode(const std::string& path, mode_t type, dev_t number) {
     return std::unexpected(Failure(path + ": not the device that it should be", ENODEV));
   }
   return node;
+}
+
+// Of this process, as long as it lives, whatever is at /proc by then.
+Result<Fd> OpenSelf() {
+  Fd self = TRY(sys::Open("/proc/self", O_PATH | O_DIRECTORY));
+  struct statfs status{};
+  if (::fstatfs(self.get(), &status) != 0 || status.f_type != PROC_SUPER_MAGIC) {
+    return std::unexpected(Failure("/proc is not a procfs", ENODEV));
+  }
+  return self;
 }
 
 // The mount point that `fd` lies on, from its mount id.
@@ -56,11 +69,39 @@ Result<> MakeParentPrivate(int directory) {
   return sys::SetMountAttributes(mount.get(), 0, 0, MS_PRIVATE, false, point);
 }
 
+// The mount that becomes the root; `place` is the directory that its path leads to by now.
+Result<Fd> RootTree(const plan::Rootfs& plan, int place, VerifiedRoot verified) {
+  if (plan.mode == oci::RootfsMode::kCopy) {
+    return verified.detached ? std::move(verified.tree) : CopyOfRoot(place, plan);
+  }
+  if (!plan.attested) {
+    return sys::CloneTree(place, "", plan.mode == oci::RootfsMode::kBind, plan.path);
+  }
+  const struct stat here = TRY(sys::Fstat(place, plan.path));
+  const struct stat there = TRY(sys::Fstat(verified.tree.get(), plan.path));
+  if (here.st_dev != there.st_dev || here.st_ino != there.st_ino) {
+    return std::unexpected(
+        Failure("root.path: " + plan.path + " is not the directory any more that was verified", ESTALE));
+  }
+  return verified.detached ? std::move(verified.tree) : Result<Fd>{MakeVerifiedMount(place, plan)};
+}
+
 }  // namespace
 
-Result<Handles> OpenRoot(const plan::Rootfs& plan) {
+Result<Fd> MakeVerifiedMount(int directory, const plan::Rootfs& plan) {
+  // Without what is mounted below, and nothing that the host mounts there later comes in.
+  Fd tree = TRY(sys::CloneTree(directory, "", false, plan.path));
+  TRY(sys::SetMountAttributes(tree.get(), plan.readonly ? MOUNT_ATTR_RDONLY : 0, 0, MS_PRIVATE, false, plan.path));
+  return tree;
+}
+
+Result<Handles> OpenRoot(const plan::Rootfs& plan, VerifiedRoot verified) {
   Handles handles;
   handles.null = TRY(OpenHostNode("/dev/null", S_IFCHR, makedev(1, 3)));
+  if (plan.audit != plan::Audit::kNone) {
+    handles.self = TRY(OpenSelf());
+    handles.ledger = std::make_unique<Ledger>();
+  }
   if (plan.bind_devices) {
     for (const plan::DeviceNode& device : plan.devices) {
       if (device.type == 'p') {
@@ -79,8 +120,13 @@ Result<Handles> OpenRoot(const plan::Rootfs& plan) {
   if (plan.host_propagation == 0) {
     TRY(MakeParentPrivate(place.get()));
   }
-  handles.root = TRY(sys::CloneTree(place.get(), "", true, plan.path));
+  handles.root = TRY(RootTree(plan, place.get(), std::move(verified)));
   TRY(sys::MoveMount(handles.root.get(), place.get(), plan.path));
+  if (plan.mode == oci::RootfsMode::kOverlay) {
+    handles.root = TRY_IN("root.path: overlay", OverlayOnRoot(handles.root.get(), plan));
+  }
+  TRY(Note(handles.ledger.get(), handles.root.get(),
+           {.path = "/", .set = plan.readonly ? std::uint64_t{MOUNT_ATTR_RDONLY} : 0}));
   if (plan.host_propagation == 0) {
     TRY(sys::SetMountAttributes(handles.root.get(), 0, 0, MS_PRIVATE, false, plan.path));
   }

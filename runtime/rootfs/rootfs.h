@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "oci-config/state.h"
 #include "runtime/plan/plan.h"
+#include "runtime/rootfs/ledger.h"
 #include "runtime/rootfs/resolver.h"
 
 namespace nucleus::rootfs {
@@ -21,6 +22,9 @@ struct Handles {
   Fd null;  // the host's /dev/null, verified
   // Host nodes to bind where mknod is not to be had; parallel to Rootfs::devices.
   std::vector<Fd> device_sources;
+  // Where there is an audit: what was mounted, and /proc/self of the host's procfs.
+  std::unique_ptr<Ledger> ledger;
+  Fd self;
 };
 
 // Called to wait until the process is in its cgroup (and has its cgroup namespace): before the first cgroup mount.
@@ -30,8 +34,20 @@ class CgroupGate {
   virtual Result<> Pass() = 0;
 };
 
-// Cuts the propagation towards the host, makes the root a mount of its own and opens the handles.
-Result<Handles> OpenRoot(const plan::Rootfs& plan);
+// An attested root as it was verified before clone: nothing that happens to its path since then matters.
+struct VerifiedRoot {
+  Fd tree;
+  // A mount that no host path leads to, private and with the root's flags. Else the directory: whoever may not make
+  // such a mount has the child make it, of the same directory.
+  bool detached = false;
+};
+
+// Makes such a mount of `directory`. EPERM where the caller has no CAP_SYS_ADMIN over its mount namespace.
+Result<Fd> MakeVerifiedMount(int directory, const plan::Rootfs& plan);
+
+// Cuts the propagation towards the host, makes the root a mount of its own and opens the handles. `verified` is for
+// an attested root alone.
+Result<Handles> OpenRoot(const plan::Rootfs& plan, VerifiedRoot verified = {});
 
 struct CgroupView {
   const std::vector<oci::StateCgroup>* cgroups = nullptr;

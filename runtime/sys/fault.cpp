@@ -15,11 +15,20 @@ namespace nucleus::sys {
 Result<> InjectedFault(std::string_view stage) {
   assert(std::find(kFaultStages.begin(), kFaultStages.end(), stage) != kFaultStages.end());
   constexpr std::string_view kKill = "kill:";
+  constexpr std::string_view kStop = "stop:";
   static const char* const kVariable = std::getenv("NUCLEUS_FAULT");
   std::string_view wanted = kVariable != nullptr ? kVariable : "";
   const bool kill = wanted.starts_with(kKill);
   if (kill) {
     wanted.remove_prefix(kKill.size());
+  }
+  const bool stop = wanted.starts_with(kStop);
+  if (stop) {
+    wanted.remove_prefix(kStop.size());
+  }
+  if (stage == wanted && stop) {
+    ::raise(SIGSTOP);
+    return {};
   }
   if (stage == wanted && kill) {
     ::raise(SIGKILL);

@@ -1,6 +1,7 @@
 // The fault switch of debug builds: NUCLEUS_FAULT=STAGE makes that stage fail with EIO as if the kernel had refused,
-// NUCLEUS_FAULT=kill:STAGE lets the process that comes there die of SIGKILL, and the tests walk all stages to see that
-// nothing is left behind. In release builds the macro is nothing.
+// NUCLEUS_FAULT=kill:STAGE lets the process that comes there die of SIGKILL, stop:STAGE stops it (SIGSTOP) until
+// somebody lets it go on, and the tests walk all stages to see that nothing is left behind. In release builds the macro
+// is nothing.
 #pragma once
 
 #include <array>
@@ -11,9 +12,15 @@
 namespace nucleus::sys {
 
 // Every stage that can be made to fail, in the order of a container's life.
-inline constexpr std::array<std::string_view, 34> kFaultStages = {
+// clang-format off: one a line, whatever their lengths.
+inline constexpr auto kFaultStages = std::to_array<std::string_view>({
+    "create.rootfs-verify",
+    "root.copy",
+    "root.overlay",
     "create.state-dir",
     "create.config-copy",
+    "create.tracer",
+    "create.systemd-unit",
     "create.cgroup-make",
     "create.cgroup-limits",
     "create.start-socket",
@@ -21,32 +28,57 @@ inline constexpr std::array<std::string_view, 34> kFaultStages = {
     "create.id-maps",
     "create.cgroup-attach",
     "create.seccomp-compile",
+    "create.net-helper",
+    "create.net-setup",
+    "net.links",
+    "net.rules",
+    "net.outer-rules",
+    "net.gate",
+    "net.attach",
+    "create.net-ready",
+    "create.net-device-moved",
+    "create.net-devices",
     "create.runtime-hooks",
     "create.console-send",
     "create.save-state",
     "create.pid-file",
     "child.namespaces",
+    "child.loopback",
     "child.root",
     "child.mounts",
     "child.devices",
     "child.cgroup-namespace",
     "child.container-hooks",
     "child.pivot",
+    "child.audit",
     "child.console",
     "child.sysctl",
     "child.hostname",
     "child.masks",
     "child.readonly",
     "child.cwd",
+    "child.landlock",
+    "init.image",
     "child.confine",
     "child.lookup",
     "start.connect",
     "start.save-state",
     "child.start-hooks",
+    "child.uplinks",
+    "child.broker",
     "child.finish",
+    "child.landlock-enter",
+    "init.fork",
+    "init.exec",
+    "child.seccomp",
     "child.exec",
     "exec.attach",
-};
+    "events.write",
+    "restore.cgroup-limits",
+    "restore.criu",
+    "restore.save-state",
+});
+// clang-format on
 
 // EIO when `stage` is the one that NUCLEUS_FAULT names. `stage` must stand in kFaultStages.
 Result<> InjectedFault(std::string_view stage);

@@ -8,6 +8,9 @@
 #include <climits>
 #include <cstdlib>
 
+#include "base/sha256.h"
+#include "runtime/container/host.h"
+
 namespace nucleus::shim {
 namespace {
 
@@ -133,6 +136,13 @@ void AddIoOptions(CLI::App& app, container::IoOptions& io) {
 void AddCreateOptions(CLI::App& app, container::CreateOptions& options) {
   app.add_option("-b,--bundle", options.bundle, "directory of the bundle (default: the current one)");
   app.add_option("-f,--config", options.config, "config.json to use in place of the bundle's");
+  app.add_option("--config-digest", options.config_digest, "digest that config.json must have: sha256:HEX")
+      ->check([](const std::string& text) {
+        constexpr std::string_view kPrefix = "sha256:";
+        const bool good = text.starts_with(kPrefix) && IsSha256Hex(std::string_view{text}.substr(kPrefix.size()));
+        return good ? std::string{} : std::string{"must be sha256: and 64 lower-case hex digits"};
+      });
+  app.add_option("--seccomp-trace", options.seccomp_trace, "file that receives what system calls are made, as NDJSON");
   app.add_flag("--no-pivot", options.no_pivot, "move the root in place of pivot_root, for a root on a ramfs");
   app.add_flag("--no-new-keyring", options.no_new_keyring, "keep the caller's session keyring");
   AddIoOptions(app, options.io);
@@ -317,8 +327,6 @@ Result<Command> ParseUpdate(Arguments arguments) {
   std::string swap;
   std::string kernel_memory;
   std::int64_t pids = 0;
-  std::string l3_cache_schema;
-  std::string mem_bw_schema;
   CLI::App app{"Change the limits of a container", "nucleus update"};
   app.add_option("-r,--resources", command.resources_file, "file with linux.resources as JSON, - for standard input");
   app.add_option("--blkio-weight", blkio_weight, "block I/O weight, 10 to 1000");
@@ -337,13 +345,15 @@ Result<Command> ParseUpdate(Arguments arguments) {
   app.add_option("--kernel-memory", kernel_memory, "obsolete, no effect")->group("");
   app.add_option("--kernel-memory-tcp", kernel_memory, "obsolete, no effect")->group("");
   app.add_option("--pids-limit", pids, "number of processes, -1 for no limit");
-  app.add_option("--l3-cache-schema", l3_cache_schema, "Intel RDT: L3 cache");
-  app.add_option("--mem-bw-schema", mem_bw_schema, "Intel RDT: memory bandwidth");
+  app.add_option("--l3-cache-schema", command.rdt.l3_cache_schema, "Intel RDT: L3 cache");
+  app.add_option("--mem-bw-schema", command.rdt.mem_bw_schema, "Intel RDT: memory bandwidth");
   PARSE(app, arguments);
   TRY(arguments.Expect(1, 1));
   command.id = arguments.words[0];
-  if (!l3_cache_schema.empty() || !mem_bw_schema.empty()) {
-    return Usage("--l3-cache-schema and --mem-bw-schema: not supported yet");
+  for (const std::string* schema : {&command.rdt.l3_cache_schema, &command.rdt.mem_bw_schema}) {
+    if (schema->find('\n') != std::string::npos) {
+      return Usage("a schema of Intel RDT must be one line");
+    }
   }
   oci::MemoryResources memory_limits;
   const std::pair<const std::string*, std::optional<std::int64_t>*> sizes[] = {
@@ -370,13 +380,93 @@ Result<Command> ParseUpdate(Arguments arguments) {
 Result<Command> ParseEvents(Arguments arguments) {
   EventsCommand command;
   std::string interval = "5s";
-  CLI::App app{"Print what a container uses, and when a process of it is killed for want of memory", "nucleus events"};
+  CLI::App app{
+      "Print what a container uses, and when a process of it is killed for want of memory;\n"
+      "`events verify FILE` checks a file that --events wrote",
+      "nucleus events"};
   app.add_option("--interval", interval, "time between statistics (5s)");
   app.add_flag("--stats", command.stats, "print the statistics once and end");
+  VerifyEventsCommand verify;
+  app.add_flag("--json", verify.json, "events verify FILE: what was found as JSON");
+  app.add_option("--head", verify.head, "events verify FILE: sha256:HEX of a line that must be there");
   PARSE(app, arguments);
+  // A container may be called "verify"; two words are no command of runc's.
+  if (arguments.words.size() == 2 && arguments.words[0] == "verify") {
+    constexpr std::string_view kPrefix = "sha256:";
+    if (verify.head.starts_with(kPrefix)) {
+      verify.head.erase(0, kPrefix.size());
+    }
+    if (app.count("--head") != 0 && !IsSha256Hex(verify.head)) {
+      return Usage("--head must be sha256: and 64 of 0-9a-f");
+    }
+    verify.file = arguments.words[1];
+    return verify;
+  }
+  if (verify.json || app.count("--head") != 0) {
+    return Usage("--json and --head belong to events verify FILE");
+  }
   TRY(arguments.Expect(1, 1));
   command.id = arguments.words[0];
   command.interval_ms = TRY(ParseDuration(interval));
+  return command;
+}
+
+void AddCriuOptions(CLI::App& app, container::CriuOptions& criu) {
+  app.add_option("--image-path", criu.image_path, "directory of criu's images (./checkpoint)");
+  app.add_option("--work-path", criu.work_path, "directory of criu's log (the images')");
+  app.add_option("--manage-cgroups-mode", criu.cgroups_mode, "soft, full, strict or ignore");
+  app.add_option("--empty-ns", criu.empty_namespaces, "namespace that comes back empty: network")
+      ->allow_extra_args(false);
+  app.add_flag("--tcp-established", criu.tcp_established, "allow open TCP connections");
+  app.add_flag("--ext-unix-sk", criu.external_unix_sockets, "allow connected sockets of others");
+  app.add_flag("--shell-job", criu.shell_job, "allow a terminal that is not the container's own");
+  app.add_flag("--file-locks", criu.file_locks, "allow locks on files");
+  app.add_flag("--auto-dedup", criu.auto_dedup, "drop pages from images that later ones have");
+  app.add_flag("--lazy-pages", criu.lazy_pages, "memory is fetched when it is used");
+}
+
+Result<Command> ParseCheckpoint(Arguments arguments) {
+  CheckpointCommand command;
+  CLI::App app{"Write a container's processes to files, by criu", "nucleus checkpoint"};
+  AddCriuOptions(app, command.criu);
+  app.add_option("--parent-path", command.criu.parent_path, "images of a checkpoint before, relative to --image-path");
+  app.add_option("--page-server", command.criu.page_server, "ADDRESS:PORT that memory is sent to");
+  app.add_option("--status-fd", command.criu.status_fd, "descriptor that gets a NUL once lazy pages can be had");
+  app.add_flag("--leave-running", command.criu.leave_running, "the container goes on");
+  app.add_flag("--pre-dump", command.criu.pre_dump, "memory alone; the container goes on");
+  app.add_flag("--tcp-skip-in-flight", command.criu.tcp_skip_in_flight, "leave out connections that are being made");
+  app.add_flag("--link-remap", command.criu.link_remap, "link files anew that are open and deleted");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(1, 1));
+  command.id = arguments.words[0];
+  if (command.criu.image_path.empty()) {
+    return Usage("--image-path must not be empty");
+  }
+  return command;
+}
+
+Result<Command> ParseRestore(Arguments arguments) {
+  RestoreCommand command;
+  bool no_subreaper = false;
+  CLI::App app{"Make a container from a bundle and what checkpoint has written", "nucleus restore"};
+  AddCriuOptions(app, command.criu);
+  app.add_option("-b,--bundle", command.options.bundle, "directory of the bundle (default: the current one)");
+  app.add_option("--console-socket", command.options.io.console_socket,
+                 "AF_UNIX socket that receives the terminal's master");
+  app.add_option("--pid-file", command.options.io.pid_file, "file to write the process id to");
+  app.add_option("--lsm-profile", command.criu.lsm_profile, "TYPE:NAME in place of the profile that it had");
+  app.add_option("--lsm-mount-context", command.criu.lsm_mount_context, "SELinux context for its filesystems");
+  app.add_flag("-d,--detach", command.detach, "return once the process runs");
+  app.add_flag("--no-subreaper", no_subreaper, "do not adopt the container's orphans");
+  app.add_flag("--no-pivot", command.options.no_pivot, "accepted: criu decides how the root is entered");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(1, 1));
+  command.options.id = arguments.words[0];
+  command.options.io.foreground = !command.detach;
+  command.subreaper = !no_subreaper;
+  if (command.criu.image_path.empty()) {
+    return Usage("--image-path must not be empty");
+  }
   return command;
 }
 
@@ -390,11 +480,139 @@ Result<Command> ParseSpec(Arguments arguments) {
   return command;
 }
 
+Result<Command> ParsePolicy(Arguments arguments) {
+  PolicyCommand command;
+  CLI::App app{
+      "`policy pin FILE...` prints each file with its digest, as an annotation names it;\n"
+      "`policy verify BUNDLE` checks all that a bundle's annotations pin",
+      "nucleus policy"};
+  PARSE(app, arguments);
+  constexpr std::size_t kMostFiles = 1 << 16;
+  TRY(arguments.Expect(2, kMostFiles));
+  command.verify = arguments.words[0] == "verify";
+  if (!command.verify && arguments.words[0] != "pin") {
+    return Usage("policy: \"" + arguments.words[0] + "\" is neither pin nor verify");
+  }
+  if (command.verify) {
+    TRY(arguments.Expect(2, 2));
+  }
+  command.paths.assign(arguments.words.begin() + 1, arguments.words.end());
+  return command;
+}
+
+Result<Command> ParseSeccomp(Arguments arguments) {
+  SeccompCommand command;
+  CLI::App app{"`seccomp generate FILE...` makes a profile of what was traced: all of it is allowed, and nothing else",
+               "nucleus seccomp"};
+  app.add_option("-o,--output", command.output, "write the profile to this file and print its pin");
+  PARSE(app, arguments);
+  constexpr std::size_t kMostFiles = 1 << 16;
+  TRY(arguments.Expect(2, kMostFiles));
+  if (arguments.words[0] != "generate") {
+    return Usage("seccomp: unknown command \"" + arguments.words[0] + "\": generate");
+  }
+  if (app.count("--output") != 0 && command.output.empty()) {
+    return Usage("--output must not be empty");
+  }
+  command.traces.assign(arguments.words.begin() + 1, arguments.words.end());
+  return command;
+}
+
+Result<Command> ParseLearn(Arguments arguments) {
+  LearnCommand command;
+  CLI::App app{"Run a container to its end, and propose policies that allow what it did", "nucleus learn"};
+  app.add_option("-b,--bundle", command.bundle, "directory of the bundle (default: the current one)");
+  app.add_option("-o,--output", command.directory, "directory for the proposals (default: the current one)");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(0, 1));
+  if (command.directory.empty()) {
+    return Usage("--output must not be empty");
+  }
+  command.id = arguments.words.empty() ? "learn-" + std::to_string(::getpid()) : arguments.words[0];
+  return command;
+}
+
 Result<Command> ParseFeatures(Arguments arguments) {
   CLI::App app{"Print what this runtime supports as JSON", "nucleus features"};
   PARSE(app, arguments);
   TRY(arguments.Expect(0, 0));
   return FeaturesCommand{};
+}
+
+Result<Command> ParseAttest(Arguments arguments) {
+  AttestCommand command;
+  CLI::App app{
+      "Describe a directory tree in a manifest, or compare it with one:\n"
+      "  nucleus attest create [-o FILE] DIR\n"
+      "  nucleus attest verify DIR MANIFEST[@sha256:HEX]",
+      "nucleus attest"};
+  app.add_option("-o,--output", command.manifest, "create: write the manifest to this file and print its pin");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(2, 3));
+  command.directory = arguments.words[1];
+  if (arguments.words[0] == "create") {
+    TRY(arguments.Expect(2, 2));
+    if (app.count("--output") != 0 && command.manifest.empty()) {
+      return Usage("--output must not be empty");
+    }
+    return command;
+  }
+  if (arguments.words[0] != "verify") {
+    return Usage("attest: unknown command \"" + arguments.words[0] + "\": create or verify");
+  }
+  TRY(arguments.Expect(3, 3));
+  if (app.count("--output") != 0) {
+    return Usage("attest verify has no output");
+  }
+  command.verify = true;
+  command.manifest = arguments.words[2];
+  constexpr std::string_view kMark = "@sha256:";
+  if (const std::size_t mark = command.manifest.rfind(kMark); mark != std::string::npos) {
+    command.digest = command.manifest.substr(mark + kMark.size());
+    command.manifest.resize(mark);
+    if (!IsSha256Hex(command.digest)) {
+      return Usage("attest verify: the digest must be 64 of 0-9a-f");
+    }
+  }
+  return command;
+}
+
+Result<Command> ParseExplain(Arguments arguments) {
+  ExplainCommand command;
+  CLI::App app{"Print what a bundle would be allowed here, as create would plan it; nothing is made",
+               "nucleus explain"};
+  app.add_option("-f,--config", command.options.config, "config.json to use in place of the bundle's");
+  app.add_option("--id", command.options.id, "of the container that it would be (explain)");
+  app.add_flag("--json", command.json, "as JSON");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(1, 1));
+  command.options.bundle = arguments.words[0];
+  if (command.options.id.empty()) {
+    command.options.id = "explain";
+  }
+  TRY(container::ValidateId(command.options.id));
+  return command;
+}
+
+Result<Command> ParseDoctor(Arguments arguments) {
+  DoctorCommand command;
+  CLI::App app{"Print what this host offers, and what each mode lacks here", "nucleus doctor"};
+  app.add_flag("--json", command.json, "as JSON");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(0, 0));
+  return command;
+}
+
+Result<Command> ParseEgress(Arguments arguments) {
+  EgressCommand command;
+  CLI::App app{"Print a container's egress rules and what they refused, or replace its policy", "nucleus egress"};
+  app.add_flag("--json", command.json, "as JSON");
+  app.add_flag("--follow", command.follow, "print refusals as they come");
+  app.add_option("--policy", command.policy, "PATH@sha256:HEX of a policy that takes the place of the present one");
+  PARSE(app, arguments);
+  TRY(arguments.Expect(1, 1));
+  command.id = arguments.words[0];
+  return command;
 }
 
 struct CommandRow {
@@ -418,8 +636,17 @@ constexpr auto kCommands = std::to_array<CommandRow>({
     {"resume", ParseResume, "thaw a paused container"},
     {"update", ParseUpdate, "change a container's limits"},
     {"events", ParseEvents, "print a container's statistics and out-of-memory events"},
+    {"checkpoint", ParseCheckpoint, "write a container's processes to files"},
+    {"restore", ParseRestore, "make a container from such files"},
     {"spec", ParseSpec, "write a config.json to begin with"},
+    {"policy", ParsePolicy, "pin policy files, and verify what a bundle pins"},
+    {"seccomp", ParseSeccomp, "make a seccomp profile of what was traced"},
+    {"learn", ParseLearn, "run a container, and propose policies for it"},
     {"features", ParseFeatures, "print what this runtime supports"},
+    {"attest", ParseAttest, "describe a root filesystem, and find what has changed"},
+    {"explain", ParseExplain, "print what a bundle would be allowed"},
+    {"doctor", ParseDoctor, "print what this host offers, and what each mode lacks"},
+    {"egress", ParseEgress, "print a container's egress rules and refusals, or replace its policy"},
 });
 
 std::string CommandList() {
@@ -432,13 +659,13 @@ std::string CommandList() {
 }
 
 std::string DefaultRoot(bool& rootless_runtime_dir) {
+  const std::string runtime_dir = container::UsersRuntimeDir();
+  if (!runtime_dir.empty()) {
+    rootless_runtime_dir = true;
+    return runtime_dir + "/nucleus";
+  }
   if (::geteuid() == 0) {
     return "/run/nucleus";
-  }
-  const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  if (runtime_dir != nullptr && runtime_dir[0] == '/') {
-    rootless_runtime_dir = true;
-    return std::string{runtime_dir} + "/nucleus";
   }
   return "/tmp/nucleus-" + std::to_string(::geteuid());
 }
@@ -477,6 +704,7 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
   app.add_option("--log", global.log, "file to append log lines to");
   app.add_option("--log-format", log_format, "text or json");
   app.add_flag("--debug", global.debug, "log more");
+  app.add_option("--events", global.events, "file or fd:N to append events to, chained by hash");
   app.add_flag("--systemd-cgroup", systemd_cgroup, "systemd makes the cgroups");
   app.add_option("--cgroup-manager", manager, "cgroupfs, systemd or disabled");
   app.add_option("--rootless", rootless, "true, false or auto: accepted, always detected");
@@ -488,6 +716,9 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
   }
   if (log_format != "text" && log_format != "json") {
     return Usage("invalid log format \"" + log_format + "\": text or json");
+  }
+  if (app.count("--events") != 0 && global.events.empty()) {
+    return Usage("--events must not be empty");
   }
   global.log_json = log_format == "json";
   global.root =

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "runtime/container/checkpoint.h"
 #include "runtime/container/container.h"
 
 namespace nucleus::shim {
@@ -17,6 +18,7 @@ struct GlobalOptions {
   std::string log;
   bool log_json = false;
   bool debug = false;
+  std::string events;  // file or fd:N that events are written to; empty: nowhere
   container::CgroupManager cgroup_manager = container::CgroupManager::kCgroupfs;
 };
 
@@ -69,17 +71,66 @@ struct UpdateCommand {
   std::string id;
   std::string resources_file;  // JSON; "-" is standard input
   oci::Resources resources;    // of the flags; they win over the file's
+  oci::IntelRdt rdt;           // the two schemas
+};
+// `events verify FILE`.
+struct VerifyEventsCommand {
+  std::string file;
+  std::string head;  // 64 digits of a line that must be there; empty: any
+  bool json = false;
 };
 struct EventsCommand {
   std::string id;
   bool stats = false;  // once, then end
   int interval_ms = 0;
 };
+struct CheckpointCommand {
+  std::string id;
+  container::CriuOptions criu;
+};
+struct RestoreCommand {
+  container::CreateOptions options;
+  container::CriuOptions criu;
+  bool detach = false;
+  bool subreaper = true;
+};
 struct SpecCommand {
   std::string bundle;
   bool rootless = false;
 };
+struct PolicyCommand {
+  bool verify = false;             // else pin
+  std::vector<std::string> paths;  // the files to pin, or the one bundle
+};
+struct SeccompCommand {
+  std::vector<std::string> traces;
+  std::string output;  // path; empty: the standard output
+};
+struct LearnCommand {
+  std::string id;
+  std::string bundle = ".";
+  std::string directory = ".";  // for what is proposed
+};
 struct FeaturesCommand {};
+struct AttestCommand {
+  bool verify = false;  // else create
+  std::string directory;
+  std::string manifest;  // path: of create's output ("" is the standard output), of verify's input
+  std::string digest;    // of verify: the pin's 64 digits; "" for none
+};
+struct ExplainCommand {
+  container::CreateOptions options;
+  bool json = false;
+};
+struct DoctorCommand {
+  bool json = false;
+};
+struct EgressCommand {
+  std::string id;
+  bool json = false;
+  bool follow = false;
+  std::string policy;  // the new one's pin; empty: look only
+};
 struct VersionCommand {};
 struct HelpCommand {
   std::string text;
@@ -87,7 +138,9 @@ struct HelpCommand {
 
 using Command = std::variant<CreateCommand, RunCommand, StartCommand, StateCommand, KillCommand, DeleteCommand,
                              ExecCommand, ListCommand, PsCommand, PauseCommand, ResumeCommand, UpdateCommand,
-                             EventsCommand, SpecCommand, FeaturesCommand, VersionCommand, HelpCommand>;
+                             EventsCommand, VerifyEventsCommand, CheckpointCommand, RestoreCommand, SpecCommand,
+                             PolicyCommand, SeccompCommand, LearnCommand, FeaturesCommand, AttestCommand,
+                             ExplainCommand, DoctorCommand, EgressCommand, VersionCommand, HelpCommand>;
 
 struct CommandLine {
   GlobalOptions global;
@@ -95,7 +148,8 @@ struct CommandLine {
   Result<Command> command = std::unexpected(Error{});
 };
 
-// Makes no system call beyond getuid and getcwd. Usage errors are in the result's `command`.
+// Makes no system call beyond those that find the state root: who this is, and where. Usage errors are in the result's
+// `command`.
 CommandLine ParseCommandLine(int argc, const char* const* argv);
 
 // Bytes with a unit: "64m", "1g", "4096", "-1" for none.

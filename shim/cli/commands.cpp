@@ -9,11 +9,16 @@
 #include <cstdlib>
 
 #include "base/fd.h"
+#include "runtime/container/record.h"
+#include "runtime/evidence/event_log.h"
 #include "shim/cli/log.h"
 #include "shim/cli/version.h"
 
 namespace nucleus::shim {
 namespace {
+
+using container::Tell;
+using container::TellFailure;
 
 // Descriptors that the caller promised to pass must be there: a gap would be filled by one of the runtime's own, and
 // that would reach the container (CVE-2024-21626).
@@ -72,6 +77,22 @@ void KeepRuntimeDir(const GlobalOptions& global) {
   }
 }
 
+// Tells the events, where somebody asked for them, that a command was carried out, or how it failed.
+template <class Act>
+Result<> Told(const container::Settings& settings, std::string_view command, std::string_view kind,
+              const std::string& id, Act act, std::vector<std::pair<std::string_view, std::int64_t>> numbers = {}) {
+  if (settings.events != nullptr) {
+    settings.events->Hold(id);
+  }
+  Result<> done = act();
+  if (done) {
+    Tell(settings, {.kind = kind, .id = id, .numbers = std::move(numbers)});
+  } else {
+    TellFailure(settings, id, command, done.error());
+  }
+  return done;
+}
+
 struct Dispatch {
   const container::Settings& settings;
   const GlobalOptions& global;
@@ -88,24 +109,25 @@ struct Dispatch {
     return Exec(settings, command);
   }
   Result<int> operator()(const StartCommand& command) const {
-    TRY(container::Start(settings, command.id));
+    Result<> started = container::Start(settings, command.id);
+    if (!started) {
+      TellFailure(settings, command.id, "start", started.error());
+      return std::unexpected(started.error());
+    }
     return 0;
   }
   Result<int> operator()(const KillCommand& command) const {
     if (command.regex) {
-      return ForEachMatch(settings, command.id, [&](const std::string& id) {
-        return container::Kill(settings, id, command.signal, command.all);
-      });
+      return ForEachMatch(settings, command.id, [&](const std::string& id) { return KillOne(command, id); });
     }
-    TRY(container::Kill(settings, command.id, command.signal, command.all));
+    TRY(KillOne(command, command.id));
     return 0;
   }
   Result<int> operator()(const DeleteCommand& command) const {
     if (command.regex) {
-      return ForEachMatch(settings, command.id,
-                          [&](const std::string& id) { return container::Delete(settings, id, command.force); });
+      return ForEachMatch(settings, command.id, [&](const std::string& id) { return DeleteOne(command, id); });
     }
-    TRY(container::Delete(settings, command.id, command.force));
+    TRY(DeleteOne(command, command.id));
     return 0;
   }
   Result<int> operator()(const StateCommand& command) const {
@@ -118,25 +140,60 @@ struct Dispatch {
     return PrintProcesses(settings, command);
   }
   Result<int> operator()(const PauseCommand& command) const {
-    TRY(container::Pause(settings, command.id));
+    TRY(Told(settings, "pause", "paused", command.id, [&] { return container::Pause(settings, command.id); }));
     return 0;
   }
   Result<int> operator()(const ResumeCommand& command) const {
-    TRY(container::Resume(settings, command.id));
+    TRY(Told(settings, "resume", "resumed", command.id, [&] { return container::Resume(settings, command.id); }));
     return 0;
   }
   Result<int> operator()(const UpdateCommand& command) const {
-    return UpdateLimits(settings, command);
+    TRY(Told(settings, "update", "updated", command.id, [&] { return UpdateLimits(settings, command); }));
+    return 0;
   }
   Result<int> operator()(const EventsCommand& command) const {
     return PrintEvents(settings, command);
   }
+  Result<int> operator()(const VerifyEventsCommand& command) const {
+    return VerifyEvents(command);
+  }
+  Result<int> operator()(const CheckpointCommand& command) const {
+    TRY(Told(settings, "checkpoint", "checkpointed", command.id,
+             [&] { return container::Checkpoint(settings, command.id, command.criu); }));
+    return 0;
+  }
+  Result<int> operator()(const RestoreCommand& command) const {
+    KeepRuntimeDir(global);
+    return Restore(settings, command);
+  }
   Result<int> operator()(const SpecCommand& command) const {
     return WriteSpec(command);
+  }
+  Result<int> operator()(const PolicyCommand& command) const {
+    return PinOrVerify(command);
+  }
+  Result<int> operator()(const SeccompCommand& command) const {
+    return GenerateSeccomp(command);
+  }
+  Result<int> operator()(const LearnCommand& command) const {
+    KeepRuntimeDir(global);
+    return Learn(settings, command);
   }
   Result<int> operator()(const FeaturesCommand&) const {
     TRY(WriteAll(STDOUT_FILENO, FeaturesText() + "\n", "stdout"));
     return 0;
+  }
+  Result<int> operator()(const AttestCommand& command) const {
+    return Attest(command);
+  }
+  Result<int> operator()(const ExplainCommand& command) const {
+    return Explain(settings, command);
+  }
+  Result<int> operator()(const DoctorCommand& command) const {
+    return Doctor(command);
+  }
+  Result<int> operator()(const EgressCommand& command) const {
+    return Egress(settings, command);
   }
   Result<int> operator()(const VersionCommand&) const {
     TRY(WriteAll(STDOUT_FILENO, VersionText(), "stdout"));
@@ -145,6 +202,20 @@ struct Dispatch {
   Result<int> operator()(const HelpCommand& command) const {
     TRY(WriteAll(STDOUT_FILENO, command.text, "stdout"));
     return 0;
+  }
+
+ private:
+  [[nodiscard]] Result<> KillOne(const KillCommand& command, const std::string& id) const {
+    return Told(settings, "kill", "killed", id,
+                [&] { return container::Kill(settings, id, command.signal, command.all); },
+                {{"signal", command.signal}});
+  }
+  [[nodiscard]] Result<> DeleteOne(const DeleteCommand& command, const std::string& id) const {
+    // --force may find nothing to delete, which is no event.
+    if (settings.events != nullptr && command.force && ::access((settings.root + "/" + id).c_str(), F_OK) != 0) {
+      return container::Delete(settings, id, true);
+    }
+    return Told(settings, "delete", "deleted", id, [&] { return container::Delete(settings, id, command.force); });
   }
 };
 
@@ -186,6 +257,20 @@ void PassListenFds(Command& command) {
   }
 }
 
+// Where a service manager waits for a word that the service is ready (sd_notify(3)).
+std::string NotifySocket() {
+  const char* value = std::getenv("NOTIFY_SOCKET");
+  std::string address = value != nullptr ? value : "";
+  if (address.empty()) {
+    return address;
+  }
+  if ((address.front() != '/' && address.front() != '@') || address.size() == 1) {
+    Log(Level::kWarning, "NOTIFY_SOCKET: neither a path nor an abstract socket: " + address);
+    return {};
+  }
+  return address;
+}
+
 }  // namespace
 
 Result<int> RunCommandLine(CommandLine& line) {
@@ -199,9 +284,15 @@ Result<int> RunCommandLine(CommandLine& line) {
   if (!line.command) {
     return std::unexpected(line.command.error());
   }
-  const container::Settings settings{.root = line.global.root,
-                                     .cgroup_manager = line.global.cgroup_manager,
-                                     .warn = [](const std::string& message) { Log(Level::kWarning, message); }};
+  container::Settings settings{.root = line.global.root,
+                               .cgroup_manager = line.global.cgroup_manager,
+                               .warn = [](const std::string& message) { Log(Level::kWarning, message); }};
+  settings.notify_socket = NotifySocket();
+  std::optional<evidence::EventLog> events;
+  if (!line.global.events.empty()) {
+    events.emplace(TRY(evidence::EventLog::Open(line.global.events, line.global.root, PreservedFds(*line.command))));
+    settings.events = &*events;
+  }
   return std::visit(Dispatch{.settings = settings, .global = line.global}, *line.command);
 }
 

@@ -9,18 +9,28 @@ namespace nucleus::shim {
 
 Result<int> RunCommandLine(CommandLine& line);
 
-// run and exec (native/)
+// run, exec, restore and learn (native/)
 Result<int> Run(const container::Settings& settings, const RunCommand& command);
 Result<int> Exec(const container::Settings& settings, const ExecCommand& command);
+Result<int> Restore(const container::Settings& settings, const RestoreCommand& command);
+
+Result<int> Learn(const container::Settings& settings, const LearnCommand& command);
 
 // state, list, ps (print.cpp)
 Result<int> PrintState(const container::Settings& settings, const StateCommand& command);
 Result<int> PrintList(const container::Settings& settings, const ListCommand& command);
 Result<int> PrintProcesses(const container::Settings& settings, const PsCommand& command);
 
-Result<int> PrintEvents(const container::Settings& settings, const EventsCommand& command);   // events.cpp
-Result<int> UpdateLimits(const container::Settings& settings, const UpdateCommand& command);  // update.cpp
-Result<int> WriteSpec(const SpecCommand& command);                                            // spec.cpp
-std::string FeaturesText();                                                                   // features.cpp
+Result<int> PrintEvents(const container::Settings& settings, const EventsCommand& command);  // events.cpp
+Result<int> VerifyEvents(const VerifyEventsCommand& command);                                // events_verify.cpp
+Result<> UpdateLimits(const container::Settings& settings, const UpdateCommand& command);    // update.cpp
+Result<int> WriteSpec(const SpecCommand& command);                                           // spec.cpp
+Result<int> PinOrVerify(const PolicyCommand& command);                                       // policy.cpp
+Result<int> GenerateSeccomp(const SeccompCommand& command);                                  // seccomp.cpp
+std::string FeaturesText();                                                                  // features.cpp
+Result<int> Explain(const container::Settings& settings, const ExplainCommand& command);     // explain.cpp
+Result<int> Doctor(const DoctorCommand& command);                                            // doctor.cpp
+Result<int> Attest(const AttestCommand& command);                                            // attest.cpp
+Result<int> Egress(const container::Settings& settings, const EgressCommand& command);       // egress.cpp
 
 }  // namespace nucleus::shim

@@ -6,6 +6,7 @@
 #include "runtime/confine/confine.h"
 #include "runtime/confine/seccomp_names.h"
 #include "runtime/plan/mount_options.h"
+#include "runtime/systemd/client.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/version.h"
 
@@ -53,8 +54,8 @@ void WriteLinux(JsonWriter& out) {
   out.Key("cgroup").BeginObject();
   out.Key("v1").Bool(true);
   out.Key("v2").Bool(true);
-  out.Key("systemd").Bool(false);
-  out.Key("systemdUser").Bool(false);
+  out.Key("systemd").Bool(systemd::HelperInstalled());
+  out.Key("systemdUser").Bool(systemd::HelperInstalled());
   out.Key("rdma").Bool(true);
   out.EndObject();
   WriteSeccomp(out);
@@ -68,7 +69,7 @@ void WriteLinux(JsonWriter& out) {
   out.Key("mountExtensions").BeginObject();
   WriteEnabled(out, "idmap", true);
   out.EndObject();
-  WriteEnabled(out, "netDevices", false);
+  WriteEnabled(out, "netDevices", true);
   out.Key("memoryPolicy").BeginObject();
   WriteStrings(out, "modes",
                Names{"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
@@ -92,8 +93,11 @@ std::string FeaturesText() {
   out.Key("annotations").BeginObject();
   out.Key("dev.nucleus.version").String(Version());
   out.Key("dev.nucleus.commit").String(Commit());
+  out.Key("org.opencontainers.runc.checkpoint.enabled").String(container::CheckpointAvailable() ? "true" : "false");
   out.EndObject();
-  WriteStrings(out, "potentiallyUnsafeConfigAnnotations", oci::KnownAnnotations());
+  std::vector<std::string> unsafe = oci::KnownAnnotations();
+  unsafe.emplace_back("org.systemd.property.");
+  WriteStrings(out, "potentiallyUnsafeConfigAnnotations", unsafe);
   out.EndObject();
   return out.Take();
 }

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/json_writer.h"
+#include "runtime/container/evidence.h"
 #include "shim/cli/commands.h"
 
 namespace nucleus::shim {
@@ -29,8 +30,12 @@ void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot, const s
   out.Key("bundle").String(state.bundle);
   out.Key("rootfs").String(state.rootfs);
   out.Key("created").String(state.created);
-  if (!state.annotations.empty()) {
+  const oci::StringMap evidence = container::WholeEvidence(state);
+  if (!state.annotations.empty() || !evidence.empty()) {
     out.Key("annotations").BeginObject();
+    for (const auto& [key, value] : evidence) {
+      out.Key("dev.nucleus.enforced." + key).String(value);
+    }
     for (const auto& [key, value] : state.annotations) {
       out.Key(key).String(value);
     }

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/json_writer.h"
+#include "runtime/plan/default_paths.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/version.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 using Words = std::initializer_list<const char*>;
 
-void WriteWords(JsonWriter& out, const char* key, const Words& words) {
+template <class List = Words>
+void WriteWords(JsonWriter& out, const char* key, const List& words) {
   out.Key(key).BeginArray();
   for (const char* word : words) {
     out.String(word);
@@ -93,10 +95,8 @@ void WriteLinux(JsonWriter& out, bool rootless) {
   }
   out.BeginObject().Key("type").String(rootless ? "user" : "network").EndObject();
   out.EndArray();
-  WriteWords(out, "maskedPaths",
-             {"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-              "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"});
-  WriteWords(out, "readonlyPaths", {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"});
+  WriteWords(out, "maskedPaths", plan::kDefaultMaskedPaths);
+  WriteWords(out, "readonlyPaths", plan::kDefaultReadonlyPaths);
   out.EndObject();
 }
 

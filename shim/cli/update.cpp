@@ -51,7 +51,7 @@ oci::Resources Merge(oci::Resources resources, const oci::Resources& flags) {
 
 }  // namespace
 
-Result<int> UpdateLimits(const container::Settings& settings, const UpdateCommand& command) {
+Result<> UpdateLimits(const container::Settings& settings, const UpdateCommand& command) {
   oci::Resources resources;
   if (!command.resources_file.empty()) {
     const bool standard_input = command.resources_file == "-";
@@ -60,8 +60,7 @@ Result<int> UpdateLimits(const container::Settings& settings, const UpdateComman
                                             : TRY(ReadFile(command.resources_file, oci::kMaxConfigBytes));
     resources = TRY(oci::ParseResources(text, name));
   }
-  TRY(container::Update(settings, command.id, Merge(std::move(resources), command.resources)));
-  return 0;
+  return container::Update(settings, command.id, Merge(std::move(resources), command.resources), command.rdt);
 }
 
 }  // namespace nucleus::shim

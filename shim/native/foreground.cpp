@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "runtime/sys/syscalls.h"
+#include "shim/cli/log.h"
 #include "shim/native/terminal.h"
 
 namespace nucleus::shim {
@@ -48,6 +49,17 @@ bool HandleSignals(int signals, const container::Launched& process, const Termin
   return child;
 }
 
+// For the service manager this process, which stays, is the service.
+void TakeReady(container::Launched& process) {
+  const Result<bool> said = process.ready->Take(::getpid());
+  if (!said) {
+    Log(Level::kWarning, said.error().message);
+  }
+  if (!said || *said) {
+    process.ready.reset();
+  }
+}
+
 }  // namespace
 
 Result<SignalGate> SignalGate::Make() {
@@ -77,11 +89,12 @@ Result<int> Accompany(const SignalGate& signals, container::Launched& process) {
   }
   std::optional<int> status = Reap(process.pid);
   while (!status) {
-    enum { kSignals, kMaster, kInput, kCount };
+    enum { kSignals, kMaster, kInput, kReady, kCount };
     std::array<pollfd, kCount> entries{};
     entries[kSignals] = {.fd = signals.fd(), .events = POLLIN, .revents = 0};
     entries[kMaster] = {.fd = -1, .events = 0, .revents = 0};
     entries[kInput] = {.fd = -1, .events = 0, .revents = 0};
+    entries[kReady] = {.fd = process.ready ? process.ready->fd() : -1, .events = POLLIN, .revents = 0};
     if (terminal) {
       const short out = terminal->wants_to_write() ? POLLOUT : 0;
       entries[kMaster] = {.fd = terminal->master(), .events = static_cast<short>(POLLIN | out), .revents = 0};
@@ -102,12 +115,18 @@ Result<int> Accompany(const SignalGate& signals, container::Launched& process) {
     if (entries[kInput].revents != 0) {
       terminal->ReadInput();
     }
+    if (entries[kReady].revents != 0) {
+      TakeReady(process);
+    }
     if (entries[kSignals].revents != 0 && HandleSignals(signals.fd(), process, terminal.get())) {
       status = Reap(process.pid);
     }
   }
   if (terminal) {
     terminal->DrainMaster();
+  }
+  if (process.ready) {
+    TakeReady(process);  // its last word, where it came with its end
   }
   return *status;
 }

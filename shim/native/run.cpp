@@ -1,19 +1,68 @@
-// run and exec: the commands whose process may stay with the caller.
+// run, exec and restore: the commands whose process may stay with the caller.
 
 #include <sys/prctl.h>
 
+#include "runtime/container/record.h"
+#include "runtime/evidence/event_log.h"
+#include "runtime/evidence/readback.h"
 #include "shim/cli/commands.h"
-#include "shim/cli/log.h"
 #include "shim/native/foreground.h"
 
 namespace nucleus::shim {
+
 namespace {
 
-// A container that this command made and cannot go on with is removed; the error that led here is the one to report.
-void Discard(const container::Settings& settings, const std::string& id) {
-  if (const Result<> deleted = container::Delete(settings, id, true); !deleted) {
-    Log(Level::kWarning, "delete " + id + ": " + deleted.error().message);
+using container::Tell;
+using container::TellFailure;
+
+// Orphans of the container's init (without a pid namespace of its own) come to this process, not to the host's init.
+Result<> AdoptOrphans(bool wanted) {
+  if (wanted && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+    return std::unexpected(SysError("prctl", "PR_SET_CHILD_SUBREAPER"));
   }
+  return {};
+}
+
+Result<> DeleteEnded(const container::Settings& settings, const std::string& id) {
+  if (settings.events != nullptr) {
+    settings.events->Hold(id);
+  }
+  if (const Result<> deleted = container::Delete(settings, id, true); !deleted) {
+    return std::unexpected(Context("delete", deleted.error()));
+  }
+  Tell(settings, {.kind = "deleted", .id = id});
+  return {};
+}
+
+// A process that was waited for.
+void TellEnd(const container::Settings& settings, std::string_view kind, const std::string& id, pid_t pid,
+             const Result<int>& status) {
+  if (status) {
+    Tell(settings, {.kind = kind, .id = id, .numbers = {{"pid", pid}, {"status", *status}}});
+  }
+}
+
+Result<container::Launched> TellMade(const container::Settings& settings, std::string_view command,
+                                     std::string_view kind, const std::string& id, Result<container::Launched> made) {
+  if (made && settings.events != nullptr) {
+    oci::StringMap process;
+    evidence::ReadProcess(made->pid, {}, process);
+    evidence::ReadNamespaces(made->pid, process);
+    Tell(settings, {.kind = kind, .id = id, .numbers = {{"pid", made->pid}}, .evidence = &process});
+  } else if (!made) {
+    TellFailure(settings, id, command, made.error());
+  }
+  return made;
+}
+
+Result<container::Launched> TellExec(const container::Settings& settings, const std::string& id,
+                                     Result<container::Launched> made) {
+  return TellMade(settings, "exec", "exec", id, std::move(made));
+}
+
+Result<container::Launched> TellRestored(const container::Settings& settings, const std::string& id,
+                                         Result<container::Launched> made) {
+  return TellMade(settings, "restore", "restored", id, std::move(made));
 }
 
 }  // namespace
@@ -21,40 +70,51 @@ void Discard(const container::Settings& settings, const std::string& id) {
 Result<int> Run(const container::Settings& settings, const RunCommand& command) {
   const std::string& id = command.options.id;
   if (command.detach) {
-    TRY(container::Create(settings, command.options));
-    if (Result<> started = container::Start(settings, id); !started) {
-      Discard(settings, id);
-      return std::unexpected(started.error());
+    const container::Launched process = TRY(CreateAndStart(settings, command.options));
+    if (process.ready) {
+      if (const Result<> waited = process.ready->Wait(process.pidfd.get(), process.pid); !waited) {
+        settings.warn(waited.error().message);
+      }
     }
     return 0;
   }
-  // Orphans of the container's init (without a pid namespace of its own) come to this process, not to the host's init.
-  if (command.subreaper && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
-    return std::unexpected(SysError("prctl", "PR_SET_CHILD_SUBREAPER"));
-  }
+  TRY(AdoptOrphans(command.subreaper));
   const SignalGate signals = TRY(SignalGate::Make());
-  container::Launched process = TRY(container::Create(settings, command.options));
-  if (Result<> started = container::Start(settings, id); !started) {
-    Discard(settings, id);
-    return std::unexpected(started.error());
-  }
+  container::Launched process = TRY(CreateAndStart(settings, command.options));
   const Result<int> status = Accompany(signals, process);
+  TellEnd(settings, "exited", id, process.pid, status);
   if (!command.keep) {
-    if (const Result<> deleted = container::Delete(settings, id, true); !deleted) {
-      return std::unexpected(Context("delete", deleted.error()));
-    }
+    TRY(DeleteEnded(settings, id));
   }
   return status;
 }
 
 Result<int> Exec(const container::Settings& settings, const ExecCommand& command) {
+  const std::string& id = command.options.id;
   if (command.options.detach) {
-    TRY(container::Exec(settings, command.options));
+    TRY(TellExec(settings, id, container::Exec(settings, command.options)));
     return 0;
   }
   const SignalGate signals = TRY(SignalGate::Make());
-  container::Launched process = TRY(container::Exec(settings, command.options));
-  return Accompany(signals, process);
+  container::Launched process = TRY(TellExec(settings, id, container::Exec(settings, command.options)));
+  const Result<int> status = Accompany(signals, process);
+  TellEnd(settings, "exec-ended", id, process.pid, status);
+  return status;
+}
+
+Result<int> Restore(const container::Settings& settings, const RestoreCommand& command) {
+  if (command.detach) {
+    TRY(TellRestored(settings, command.options.id, container::Restore(settings, command.options, command.criu)));
+    return 0;
+  }
+  TRY(AdoptOrphans(command.subreaper));
+  const SignalGate signals = TRY(SignalGate::Make());
+  container::Launched process =
+      TRY(TellRestored(settings, command.options.id, container::Restore(settings, command.options, command.criu)));
+  const Result<int> status = Accompany(signals, process);
+  TellEnd(settings, "exited", command.options.id, process.pid, status);
+  TRY(DeleteEnded(settings, command.options.id));
+  return status;
 }
 
 }  // namespace nucleus::shim

@@ -1,0 +1,28 @@
+// A file that is named together with its digest: what is hashed is what is parsed.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/error.h"
+#include "oci-config/annotations.h"
+
+namespace nucleus::policies {
+
+// Real policies are a few kilobytes.
+inline constexpr std::size_t kMaxPolicyBytes = std::size_t{1} << 20;
+
+struct PinnedFile {
+  std::string path;    // as the pin has it
+  std::string bytes;   // read once
+  std::string digest;  // of these bytes, 64 hex digits
+};
+
+// Opens the pin's file once, reads it once, and compares the digest of what was read (where the pin has one). A
+// relative path is looked for below `bundle` and may not leave it, nor lead through a symbolic link (openat2(2),
+// RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS); an absolute one may not end in one. Refused with the reason: what is not a
+// regular file (a FIFO is not waited for, a device not opened), what everybody may write to, what is larger than
+// `limit`, what changes while it is read, another digest. Errors begin with the path.
+Result<PinnedFile> ReadPinned(const std::string& bundle, const oci::Pin& pin, std::size_t limit = kMaxPolicyBytes);
+
+}  // namespace nucleus::policies

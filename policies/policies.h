@@ -1,0 +1,61 @@
+// The policies that a bundle's annotations name, read and parsed before anything is made. They only narrow what
+// config.json grants.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "oci-config/annotations.h"
+#include "oci-config/spec.h"
+#include "policies/capability_policy.h"
+#include "policies/egress_policy.h"
+#include "policies/landlock_policy.h"
+#include "policies/pinned_file.h"
+
+namespace nucleus::policies {
+
+// One policy as it was read.
+struct Document {
+  std::string kind;  // "seccomp", "capabilities", "landlock", "egress"
+  PinnedFile file;
+  bool pinned = false;  // its digest was given
+};
+
+// Of a root filesystem's manifest: some two million entries.
+inline constexpr std::size_t kMaxManifestBytes = std::size_t{256} << 20;
+
+struct Policies {
+  std::optional<oci::Mode> mode;
+  std::shared_ptr<const oci::Seccomp> seccomp;  // shared with what is made of the policies
+  std::optional<CapabilityPolicy> capabilities;
+  std::optional<LandlockPolicy> landlock;
+  std::optional<EgressPolicy> egress;
+  std::vector<Document> documents;  // in this order
+  // "rootfs.manifest": no policy, and not kept; its bytes are let go once the root is verified.
+  std::optional<Document> rootfs_manifest;
+};
+
+// The kinds, and where the annotations pin each. Points into `annotations`.
+struct PolicyPin {
+  const char* kind;
+  const std::optional<oci::Pin>* pin;
+};
+std::array<PolicyPin, 4> PolicyPins(const oci::Annotations& annotations);
+
+// What a mode says of the annotations themselves: digests, no trace. An error names the key.
+Result<> CheckMode(const oci::Annotations& annotations);
+
+// Reads and parses every policy that `annotations` names, each file once. `bundle` is where relative pins start;
+// `is_syscall` knows the names of system calls. Errors name the annotation, and file, line and key.
+Result<Policies> Load(const oci::Annotations& annotations, const std::string& bundle,
+                      bool (*is_syscall)(std::string_view name));
+
+// The same documents again, from text that was kept: for `exec`. Only kinds that Load knows.
+Result<> AddDocument(Policies& policies, Document document, bool (*is_syscall)(std::string_view name));
+
+}  // namespace nucleus::policies

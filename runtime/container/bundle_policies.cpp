@@ -1,0 +1,98 @@
+#include "runtime/container/bundle_policies.h"
+
+#include "base/sha256.h"
+#include "oci-config/annotations.h"
+#include "oci-config/parse.h"
+#include "runtime/confine/seccomp_names.h"
+
+namespace nucleus::container {
+namespace {
+
+// Of the copy in the state directory.
+std::string FileName(const std::string& kind) {
+  return kind + ".policy";
+}
+
+}  // namespace
+
+Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, const std::string& bundle,
+                                        void (*warn)(const std::string&)) {
+  policies::Policies result = TRY(policies::Load(annotations, bundle, confine::IsSyscall));
+  TRY(oci::RefuseUnsupported(annotations));
+  const auto warn_of_no_digest = [warn](const policies::Document& document, const std::string& key) {
+    if (!document.pinned && warn != nullptr) {
+      warn("annotations[\"dev.nucleus." + key + "\"]: " + document.file.path +
+           ": no digest is pinned; it is sha256:" + document.file.digest);
+    }
+  };
+  for (const policies::Document& document : result.documents) {
+    warn_of_no_digest(document, "policy." + document.kind);
+  }
+  if (result.rootfs_manifest) {
+    warn_of_no_digest(*result.rootfs_manifest, result.rootfs_manifest->kind);
+  }
+  return result;
+}
+
+Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies) {
+  for (const policies::Document& document : policies.documents) {
+    TRY(directory.WriteFile(FileName(document.kind).c_str(), document.file.bytes));
+  }
+  return {};
+}
+
+Result<policies::Policies> KeptPolicies(const StateDir& directory, const oci::StringMap& annotations) {
+  const oci::Annotations parsed = TRY(oci::ParseAnnotations(annotations));
+  policies::Policies result;
+  result.mode = parsed.mode;
+  for (const auto& [kind, pin] : policies::PolicyPins(parsed)) {
+    if (pin->has_value()) {
+      policies::PinnedFile file{.path = directory.path() + "/" + FileName(kind), .bytes = {}, .digest = {}};
+      file.bytes = TRY(directory.ReadFile(FileName(kind).c_str()));
+      TRY(policies::AddDocument(result, {.kind = kind, .file = std::move(file), .pinned = true}, confine::IsSyscall));
+    }
+  }
+  return result;
+}
+
+Result<std::vector<PinCheck>> VerifyPins(const std::string& bundle) {
+  constexpr std::size_t kMaxOther = std::size_t{256} << 20;  // a manifest, runsc's binary
+  const std::string text = TRY(ReadFile(bundle + "/config.json", oci::kMaxConfigBytes));
+  const oci::Spec spec = TRY(oci::ParseSpec(text, "config.json"));
+  const oci::Annotations annotations = TRY_IN("config.json", oci::ParseAnnotations(spec.annotations));
+  std::vector<PinCheck> checks;
+  checks.push_back({.name = "config.json", .pin = "config.json@sha256:" + Sha256Hex(text), .error = {}});
+  struct Row {
+    const char* name;
+    const std::optional<oci::Pin>* pin;
+    bool policy;
+  };
+  std::vector<Row> rows;
+  for (const auto& [kind, pin] : policies::PolicyPins(annotations)) {
+    rows.push_back({kind, pin, true});
+  }
+  rows.push_back({"rootfs.manifest", &annotations.rootfs_manifest, false});
+  rows.push_back({"gvisor.runsc", &annotations.gvisor_runsc, false});
+  for (const Row& row : rows) {
+    if (!row.pin->has_value()) {
+      continue;
+    }
+    PinCheck check{.name = row.name, .pin = {}, .error = {}};
+    Result<policies::PinnedFile> file =
+        policies::ReadPinned(bundle, **row.pin, row.policy ? policies::kMaxPolicyBytes : kMaxOther);
+    Result<> good = file ? Result<>{} : std::unexpected(file.error());
+    if (file) {
+      check.pin = (*row.pin)->path + "@sha256:" + file->digest;
+      policies::Policies parsed;
+      if (row.policy) {
+        good = policies::AddDocument(parsed, {.kind = row.name, .file = std::move(*file), .pinned = true},
+                                     confine::IsSyscall);
+      }
+    }
+    check.error = good ? "" : check.name + ": " + good.error().message;
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
+}  // namespace nucleus::container

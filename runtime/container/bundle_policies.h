@@ -1,0 +1,26 @@
+// A bundle's policies on their way through the commands: read from the files that its annotations pin when it is
+// created, and from the copies in the state directory later, so that what a container was created with holds for every
+// exec, whatever becomes of the files. Inside runtime/container only.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "oci-config/spec.h"
+#include "policies/policies.h"
+#include "runtime/container/container.h"
+#include "runtime/container/state_dir.h"
+
+namespace nucleus::container {
+
+// Refuses what this build cannot carry out, and warns of pins without a digest (where `warn` is not null).
+Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, const std::string& bundle,
+                                        void (*warn)(const std::string&));
+
+// Copies the documents as they were read.
+Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies);
+
+// The kept ones. One that the annotations name and that is not there is an error.
+Result<policies::Policies> KeptPolicies(const StateDir& directory, const oci::StringMap& annotations);
+
+}  // namespace nucleus::container

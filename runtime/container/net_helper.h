@@ -1,0 +1,80 @@
+// nucleus-net as create, delete and egress run it: links, egress rules and the DNS gate of one container
+// (runtime/net/request.h). Inside runtime/container only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci-config/state.h"
+#include "runtime/container/bundle.h"
+#include "runtime/container/container.h"
+#include "runtime/container/state_dir.h"
+#include "runtime/net/request.h"
+#include "runtime/plan/plan.h"
+
+namespace nucleus::container {
+
+// A run of nucleus-net. It is started early, so that it is ready once the container's namespaces are there.
+class NetHelper {
+ public:
+  // `output`: its standard output; -1: none. `events`: a descriptor that it is given as kHelperEvents; -1: none.
+  static Result<NetHelper> Launch(const net::HelperRequest& request, int output = -1, int events = -1);
+  NetHelper(NetHelper&&) noexcept = default;
+  NetHelper& operator=(NetHelper&&) noexcept = default;
+  // One that has not said that it stays is ended.
+  ~NetHelper();
+
+  // Hands a descriptor over.
+  Result<> Give(int fd);
+  // The next message; its error is the result's.
+  Result<std::string> Await(char tag, int* code = nullptr);
+  Result<> Go();
+  // Waits for its end.
+  Result<> Finish();
+  // It goes on by itself.
+  void LetGo();
+
+  [[nodiscard]] pid_t pid() const {
+    return pid_;
+  }
+
+ private:
+  NetHelper() = default;
+  pid_t pid_ = 0;
+  Fd pidfd_;
+  Fd channel_;
+};
+
+// The program is where it was installed.
+bool NetHelperInstalled();
+
+// Leases of this host: by the network namespace of this process, so that namespaces share nothing.
+Result<std::string> NetRunDirectory(bool rootless);
+
+// What create asks for.
+Result<net::HelperRequest> SetupRequest(const Settings& settings, const plan::Plan& plan, const Bundle& bundle,
+                                        const plan::Host& host, const StateDir& directory);
+
+// Of a container whose namespaces are there: descriptors.
+struct NetHandles {
+  int netns = -1;
+  int userns = -1;
+  int init = -1;  // pidfd
+  bool rootless = false;
+};
+
+// Of one that does not stay, the end is not waited for: the helper's destructor does, later.
+// `save` is called with the state as it has to be on disk before the step
+// that follows.
+Result<> SetUpNetwork(NetHelper& helper, const plan::Plan& plan, const NetHandles& handles, oci::State& state,
+                      const std::function<Result<>()>& save);
+
+// Ends what stays, takes away links, leases, and rules in a namespace that outlives the container. No error where there
+// is nothing.
+Result<> TakeNetworkAway(const oci::State& state);
+
+}  // namespace nucleus::container

@@ -1,0 +1,11 @@
+// start, for a command that has the container open already. Inside runtime/container only.
+#pragma once
+
+#include "runtime/container/query.h"
+
+namespace nucleus::container {
+
+// Lets the waiting init of a container that was created execute; saves its state. The container is locked.
+Result<> StartOpened(const Settings& settings, Opened& opened);
+
+}  // namespace nucleus::container

@@ -1,0 +1,185 @@
+#include "runtime/systemd/client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+
+#include "base/fd.h"
+#include "runtime/sys/syscalls.h"
+
+#ifndef NUCLEUS_SYSTEMD_HELPER
+#define NUCLEUS_SYSTEMD_HELPER ""
+#endif
+
+namespace nucleus::systemd {
+namespace {
+
+constexpr const char* kHelper = NUCLEUS_SYSTEMD_HELPER;
+// Longer than the helper itself waits for a job of systemd's.
+constexpr int kTimeoutMs = 120000;
+constexpr std::size_t kMaxSelfCgroup = 65536;
+
+// What the helper has open and in its environment is what it needs to find the bus, and nothing else.
+[[noreturn]] void Execute(int helper, int input, int output, const Request& request) {
+  const char* const names[] = {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"};
+  std::vector<std::string> environment;
+  for (const char* name : names) {
+    const char* value = std::getenv(name);
+    if (request.user && value != nullptr) {
+      environment.push_back(std::string{name} + "=" + value);
+    }
+  }
+  std::vector<char*> envp;
+  envp.reserve(environment.size() + 1);
+  for (std::string& entry : environment) {
+    envp.push_back(entry.data());
+  }
+  envp.push_back(nullptr);
+  std::string name{"nucleus-systemd"};
+  const std::array<char*, 2> argv = {name.data(), nullptr};
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null >= 0 && ::dup2(input, STDIN_FILENO) == STDIN_FILENO && ::dup2(output, STDOUT_FILENO) == STDOUT_FILENO &&
+      ::dup2(null, STDERR_FILENO) == STDERR_FILENO && sys::CloseOnExecFrom(3)) {
+    ::execveat(helper, "", argv.data(), envp.data(), AT_EMPTY_PATH);
+  }
+  constexpr int kNotExecuted = 127;
+  ::_exit(kNotExecuted);
+}
+
+Result<Fd> OpenHelper() {
+  if (kHelper[0] != '/') {
+    return std::unexpected(Failure("this build has no systemd cgroup driver", ENOTSUP));
+  }
+  Fd helper = TRY_IN("systemd cgroup driver", sys::Open(kHelper, O_PATH));
+  const struct stat status = TRY(sys::Fstat(helper.get(), kHelper));
+  constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
+  if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != ::geteuid()) ||
+      (status.st_mode & kOthersWrite) != 0) {
+    return std::unexpected(
+        Failure(std::string{"systemd cgroup driver: "} + kHelper + " is not root's alone to change", EPERM));
+  }
+  return helper;
+}
+
+// All of the answer; an error once the time is over.
+Result<std::string> ReadAnswer(int output) {
+  std::string answer;
+  std::array<char, kMaxAnswer> buffer{};
+  for (;;) {
+    pollfd entry{.fd = output, .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&entry, 1, kTimeoutMs);
+    if (ready < 0 && errno == EINTR) {
+      continue;
+    }
+    if (ready <= 0) {
+      return std::unexpected(Failure("systemd does not answer", ETIMEDOUT));
+    }
+    const ssize_t count = ::read(output, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count <= 0) {
+      return answer;
+    }
+    answer.append(buffer.data(), std::min(static_cast<std::size_t>(count), kMaxAnswer - answer.size()));
+  }
+}
+
+}  // namespace
+
+bool HelperInstalled() {
+  return kHelper[0] == '/' && ::access(kHelper, X_OK) == 0;
+}
+
+Result<> CheckRunning(bool user) {
+  TRY(OpenHelper());
+  if (!user) {
+    struct stat status{};
+    // The sign that sd_booted(3) goes by.
+    if (::lstat("/run/systemd/system", &status) != 0 || !S_ISDIR(status.st_mode)) {
+      return std::unexpected(
+          Failure("the systemd cgroup driver was asked for, but systemd is not running on this host", ENOTSUP));
+    }
+    return {};
+  }
+  const char* directory = std::getenv("XDG_RUNTIME_DIR");
+  const std::string runtime{directory != nullptr ? directory : ""};
+  const bool reachable = std::getenv("DBUS_SESSION_BUS_ADDRESS") != nullptr ||
+                         (!runtime.empty() && (::access((runtime + "/systemd/private").c_str(), F_OK) == 0 ||
+                                               ::access((runtime + "/bus").c_str(), F_OK) == 0));
+  if (!reachable) {
+    return std::unexpected(
+        Failure("the systemd cgroup driver was asked for, but this user has no systemd session: neither "
+                "DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to one",
+                ENOTSUP));
+  }
+  return {};
+}
+
+Result<> Ask(const Request& request) {
+  const std::string text = TRY(Encode(request));
+  const Fd helper = TRY(OpenHelper());
+  const Fd input{::memfd_create("systemd-request", MFD_CLOEXEC)};
+  if (!input) {
+    return std::unexpected(SysError("memfd_create", "systemd-request"));
+  }
+  TRY(WriteAll(input.get(), text, "systemd-request"));
+  std::array<int, 2> ends{};
+  if (::lseek(input.get(), 0, SEEK_SET) != 0 || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return std::unexpected(SysError("pipe", ""));
+  }
+  const Fd output{ends[0]};
+  Fd write{ends[1]};
+  Fd pidfd;
+  const pid_t pid = TRY(sys::Clone3({.pidfd = &pidfd}));
+  if (pid == 0) {
+    Execute(helper.get(), input.get(), write.get(), request);
+  }
+  write.Reset();
+  const Result<std::string> answer = ReadAnswer(output.get());
+  if (!answer) {
+    (void)sys::PidfdSendSignal(pidfd.get(), SIGKILL);
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  TRY(answer);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    return {};
+  }
+  std::string words = answer->empty() ? "cannot run " + std::string{kHelper} : *answer;
+  // One line, whatever systemd has said.
+  for (char& c : words) {
+    c = c == '\n' ? ' ' : c;
+  }
+  return std::unexpected(Failure("systemd: " + words, EIO));
+}
+
+Result<std::string> CgroupOf(pid_t pid, const std::string& path, bool unified) {
+  const std::string file = "/proc/" + std::to_string(pid) + "/cgroup";
+  const std::string text = "\n" + TRY(ReadFile(file, kMaxSelfCgroup));
+  const std::string_view mark = unified ? "\n0::" : ":name=systemd:";
+  const std::size_t found = text.find(mark);
+  if (found == std::string::npos) {
+    return std::unexpected(Failure(file + ": systemd has no hierarchy here", ENOTSUP));
+  }
+  const std::size_t begin = found + mark.size();
+  std::string own = text.substr(begin, text.find('\n', begin) - begin);
+  if (!own.ends_with(path)) {
+    return std::unexpected(Failure("systemd has not put the process into " + path + ": it is in " + own, EIO));
+  }
+  return own;
+}
+
+}  // namespace nucleus::systemd

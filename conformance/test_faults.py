@@ -8,8 +8,10 @@ be all that `delete --force` needs.
 
 import json
 import os
+import pathlib
 import signal
 import socket
+import subprocess
 import unittest
 
 from harness import RUNTIME, Case, NetworkNamespace, command, is_alive, main, rule, wait_until
@@ -18,7 +20,7 @@ STAGES = command([RUNTIME, "list"], env={**os.environ, "NUCLEUS_FAULT": "list"})
 HAS_SWITCH = "create.clone" in STAGES
 
 # What ends `create`.
-CREATE = """create.rootfs-verify create.state-dir create.config-copy create.cgroup-make create.cgroup-limits create.start-socket create.clone
+CREATE = """create.rootfs-verify create.state-open create.state-lock create.state-dir create.config-copy create.cgroup-make create.cgroup-limits create.start-socket create.clone
     create.id-maps create.cgroup-attach create.seccomp-compile create.net-device-moved create.net-devices
     create.runtime-hooks create.console-send create.save-state create.pid-file child.namespaces child.loopback child.root
     child.mounts child.devices child.cgroup-namespace child.container-hooks
@@ -44,10 +46,21 @@ INIT = ["child.start-hooks", "child.finish", "child.landlock-enter", "child.secc
 EVENTS = ["events.write"]
 # What ends either where process 1 is the runtime's own: test_init.py has these.
 PROCESS_ONE = ["init.image", "init.fork", "init.exec"]
+# What ends `kill`, and `delete --force` where the state can be read; the first of them all that look at a container.
+KILL = ["kill.signal"]
+DELETE = ["delete.kill", "delete.cgroup", "remove.files", "remove.directory"]
+LOCK = ["container.lock"]
+# What ends `delete --force` where there is no state that can be read.
+UNREADABLE = ["delete.again", "delete.again-lock"]
 # What ends `exec`; the stages of confinement are the same code as the init's.
 EXEC = ["exec.attach"]
 EXEC_TOO = ["child.landlock", "child.confine", "child.lookup", "child.finish", "child.landlock-enter", "child.seccomp",
             "child.exec"]
+
+
+def stat_of(pid):
+    """What follows the name in /proc/PID/stat."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 @unittest.skipUnless(HAS_SWITCH, "this build has no fault switch (configure with -DNUCLEUS_FAULTS=ON)")
@@ -131,7 +144,8 @@ class Faults(Case):
 
 class Tables(Faults):
     def test_every_stage_has_its_case(self):
-        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + SYSTEMD + TRACED + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS), sorted(STAGES))
+        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + SYSTEMD + TRACED + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
+                                KILL + DELETE + LOCK + UNREADABLE), sorted(STAGES))
 
     def test_without_a_fault_the_bundle_works(self):
         self.assertOk(self.create_with())
@@ -277,6 +291,84 @@ class Exec(Faults):
                 late = "child.finish", "child.landlock-enter", "child.seccomp", "child.exec"
                 self.assertIn(result.status, [-9] if stage == "exec.attach" else [137] if stage in late else [255])
                 self.assertAsBefore()
+
+
+class Delete(Faults):
+    """What could not be done is said, and `delete --force` said again does the rest."""
+
+    def walk(self, make, stages):
+        for stage in stages:
+            for way in ("", "kill:"):
+                with self.subTest(stage=stage, way=way):
+                    make()
+                    result = self.runtime("delete", "--force", self.id, env=self.environment(way + stage))
+                    if way:
+                        self.assertEqual(result.status, -signal.SIGKILL, result)
+                    else:
+                        self.assertInjected(result, stage)
+                    self.assertOk(self.runtime("list"))
+                    self.remove()
+
+    def test_each_stage(self):
+        def make():
+            self.assertOk(self.create_with())
+            self.assertOk(self.start())
+        self.walk(make, DELETE)
+
+    def test_each_stage_without_a_state(self):
+        self.walk(lambda: (self.root / self.id).mkdir(), UNREADABLE + ["remove.files", "remove.directory"])
+
+    def test_before_the_lock(self):
+        self.assertOk(self.create_with())
+        for args in (["start", self.id], ["delete", self.id], ["pause", self.id]):
+            self.assertInjected(self.runtime(*args, env=self.environment("container.lock")), "container.lock")
+        self.assertInjected(self.runtime("kill", self.id, "KILL", env=self.environment("kill.signal")), "kill.signal")
+        self.assertEqual(self.status(), "created")
+        # Said with --force it does not stop at that: the lock is asked for once more.
+        self.assertOk(self.runtime("delete", "--force", self.id, env=self.environment("container.lock")))
+        self.pid_file.unlink()
+        self.assertAllGone()
+
+
+class Races(Faults):
+    """Commands on the same name, one of them held where another comes in between."""
+
+    def begun(self, stage, *args):
+        """The command, held at that stage."""
+        process = subprocess.Popen(self.host.enter() + [RUNTIME, "--root", str(self.root), *map(str, args)], env=self.environment(f"stop:{stage}"),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        wait_until(lambda: stat_of(process.pid)[0] == "T", f"{args[0]} stopped at {stage}")
+        self.assertEqual(pathlib.Path(f"/proc/{process.pid}/comm").read_text().strip(), stage[:15])
+        return process
+
+    def end(self, process):
+        process.send_signal(signal.SIGCONT)
+        return process.communicate(timeout=60)[1], process.returncode
+
+    def test_delete_by_force_finds_a_container_at_its_second_look(self):
+        (self.root / self.id).mkdir()
+        late = self.begun("delete.again", "delete", "--force", self.id)
+        (self.root / self.id).rmdir()
+        self.assertOk(self.create_with())
+        self.assertEqual(self.end(late), ("", 0))
+        self.pid_file.unlink()
+        self.assertAllGone()
+
+    def test_create_does_not_take_over_what_another_has_made(self):
+        self.write()
+        self.host.ip("link", "add", "nt0", "type", "veth")
+        late = self.begun("create.state-open", "create", "--bundle", self.bundle, "--console-socket", self.console, self.id)
+        self.assertOk(self.delete("--force"))
+        self.assertOk(self.create_with())
+        before = self.state()
+        error, status = self.end(late)
+        self.assertEqual(status, 1)
+        self.assertIn("container with given ID already exists", error)
+        self.assertEqual(self.state(), before)
+        self.assertOk(self.start())
+        self.remove()
 
 
 class Killed(Faults):

@@ -6,6 +6,7 @@
 #include "runtime/container/lifecycle.h"
 #include "runtime/container/query.h"
 #include "runtime/container/teardown.h"
+#include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
@@ -26,14 +27,22 @@ Result<bool> OwnsPidNamespace(const Opened& opened) {
 // down while the state was written, and everything that it named with it.
 Result<> RemoveUnreadable(const Settings& settings, const std::string& id, const Error& why) {
   TRY(ValidateId(id));
+  FAULT_POINT("delete.again");
   Result<StateDir> directory = StateDir::Open(settings.root, id);
   if (!directory) {
     return directory.error().code == ENOENT ? Result<>{} : std::unexpected(directory.error());
   }
+  FAULT_POINT("delete.again-lock");
+  TRY(directory->Lock());
+  // Since it was looked at, a create may have come to its end there.
+  if (Result<oci::State> state = directory->ReadState()) {
+    const Status status = TRY(StatusOf(*state));
+    Opened opened{.directory = std::move(*directory), .state = std::move(*state), .status = status};
+    return TearDown(settings, opened);
+  }
   if (why.code != ENOENT) {
     settings.warn(why.message);
   }
-  TRY(directory->Lock());
   return directory->Remove();
 }
 
@@ -58,6 +67,7 @@ Result<> Kill(const Settings& settings, const std::string& id, int signal, bool 
   if (!init) {
     return std::unexpected(init.error());
   }
+  FAULT_POINT("kill.signal");
   const Result<> sent = sys::PidfdSendSignal(init->get(), signal);
   if (!sent) {
     return std::unexpected(sent.error().code == ESRCH ? Failure("container not running", ESRCH) : sent.error());

@@ -10,6 +10,7 @@
 #include "runtime/container/container.h"
 #include "runtime/container/lifecycle.h"
 #include "runtime/container/tracing.h"
+#include "runtime/sys/fault.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
 
@@ -73,6 +74,7 @@ Result<Opened> OpenContainer(const Settings& settings, const std::string& id, bo
   TRY(ValidateId(id));
   StateDir directory = TRY(StateDir::Open(settings.root, id));
   if (lock) {
+    FAULT_POINT("container.lock");
     TRY(directory.Lock());
   }
   oci::State state = TRY(directory.ReadState());

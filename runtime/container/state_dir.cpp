@@ -14,6 +14,7 @@
 #include "runtime/container/ready_proxy.h"
 #include "runtime/evidence/event_log.h"
 #include "runtime/net/request.h"
+#include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
@@ -102,6 +103,11 @@ Result<> RemoveTree(int parent, const char* name, const std::string& path) {
   return ::unlinkat(parent, name, AT_REMOVEDIR) == 0 ? Result<>{} : std::unexpected(SysError("rmdir", path));
 }
 
+Result<Fd> OpenMade(const std::string& path) {
+  FAULT_POINT("create.state-open");
+  return sys::Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
 }  // namespace
 
 Result<StateDir> StateDir::Make(const std::string& root, const std::string& id) {
@@ -120,15 +126,20 @@ Result<StateDir> StateDir::Make(const std::string& root, const std::string& id) 
       return std::unexpected(SysError("mkdir", path));
     }
   }
-  Result<Fd> fd = sys::Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  Result<Fd> fd = OpenMade(path);
   if (!fd) {
     ::rmdir(path.c_str());
     return std::unexpected(fd.error());
   }
   StateDir directory{path, std::move(*fd)};
-  if (Result<> locked = directory.Lock(); !locked) {
+  if (Result<> locked = directory.LockMade(); !locked) {
     ::rmdir(path.c_str());
     return std::unexpected(locked.error());
+  }
+  // Until there was a lock a `delete --force` could take it away, and another create make it anew and fill it: with two
+  // inits there would be one that no state names.
+  if (!directory.IsAtItsPath() || !TRY(ListNames(directory.fd(), path)).empty()) {
+    return std::unexpected(Failure("container with given ID already exists", EEXIST));
   }
   return directory;
 }
@@ -152,6 +163,18 @@ Result<> StateDir::Lock() {
     }
   }
   return {};
+}
+
+Result<> StateDir::LockMade() {
+  FAULT_POINT("create.state-lock");
+  return Lock();
+}
+
+bool StateDir::IsAtItsPath() const {
+  struct stat held{};
+  struct stat named{};
+  return ::fstat(fd_.get(), &held) == 0 && ::lstat(path_.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
+         held.st_ino == named.st_ino;
 }
 
 Result<std::string> StateDir::ReadFile(const char* name) const {
@@ -232,8 +255,14 @@ Result<> StateDir::Remove() {
     }
     return {};
   };
+  FAULT_POINT("remove.files");
   for (const char* file : kUsual) {
     TRY(remove(file));
+  }
+  FAULT_POINT("remove.directory");
+  // Taken away by somebody else while this command waited for the lock: what the path names now is not this one's.
+  if (!IsAtItsPath()) {
+    return {};
   }
   if (::rmdir(path_.c_str()) != 0 && errno != ENOENT) {
     if (errno != ENOTEMPTY) {

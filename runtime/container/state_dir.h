@@ -53,6 +53,9 @@ class StateDir {
   Result<> Remove();
 
  private:
+  Result<> LockMade();
+  // Whether its path still names it.
+  [[nodiscard]] bool IsAtItsPath() const;
   StateDir(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {
   }
   std::string path_;

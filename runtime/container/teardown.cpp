@@ -11,6 +11,7 @@
 #include "runtime/container/scope_unit.h"
 #include "runtime/container/tracing.h"
 #include "runtime/resctrl/resctrl.h"
+#include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
@@ -41,11 +42,13 @@ Result<> KillInit(const oci::State& state) {
 }  // namespace
 
 Result<> TearDown(const Settings& settings, Opened& opened) {
+  FAULT_POINT("delete.kill");
   // Looked at while the init that shows whose it is may still be there.
   if (!opened.state.systemd.made) {
     TRY(StopUnit(opened.state));
   }
   TRY(KillInit(opened.state));
+  FAULT_POINT("delete.cgroup");
   const bool removed = !opened.state.systemd.made && cgroup::RemoveEmpty(opened.state.cgroups);
   if (!removed && !opened.state.cgroups.empty()) {
     TRY(cgroup::KillAll(opened.state.cgroups));

@@ -1,8 +1,10 @@
 #include "runtime/sys/fault.h"
 
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <csignal>
 #include <cstdio>
@@ -12,29 +14,55 @@ namespace nucleus::sys {
 
 #ifdef NUCLEUS_FAULTS
 
+namespace {
+
+// Whether NUCLEUS_FAULT names PREFIX + STAGE.
+bool IsNamed(std::string_view prefix, std::string_view stage) {
+  static const char* const kVariable = std::getenv("NUCLEUS_FAULT");
+  std::string_view rest = kVariable != nullptr ? kVariable : "";
+  while (!rest.empty()) {
+    const std::string_view entry = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(entry.size() + 1, rest.size()));
+    if (entry.starts_with(prefix) && entry.substr(prefix.size()) == stage) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void StopHere(std::string_view stage) {
+  constexpr std::size_t kNameLimit = 15;
+  std::array<char, kNameLimit + 1> name{};
+  ::prctl(PR_GET_NAME, name.data());
+  ::prctl(PR_SET_NAME, std::string{stage.substr(0, kNameLimit)}.c_str());
+  if (::getpid() == 1) {
+    // The first process of a pid namespace does not stop itself; what comes from outside waits while it is blocked.
+    sigset_t wake;
+    sigset_t before;
+    sigemptyset(&wake);
+    sigaddset(&wake, SIGCONT);
+    ::sigprocmask(SIG_BLOCK, &wake, &before);
+    int signal = 0;
+    ::sigwait(&wake, &signal);
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  } else {
+    ::raise(SIGSTOP);
+  }
+  ::prctl(PR_SET_NAME, name.data());
+}
+
+}  // namespace
+
 Result<> InjectedFault(std::string_view stage) {
   assert(std::find(kFaultStages.begin(), kFaultStages.end(), stage) != kFaultStages.end());
-  constexpr std::string_view kKill = "kill:";
-  constexpr std::string_view kStop = "stop:";
-  static const char* const kVariable = std::getenv("NUCLEUS_FAULT");
-  std::string_view wanted = kVariable != nullptr ? kVariable : "";
-  const bool kill = wanted.starts_with(kKill);
-  if (kill) {
-    wanted.remove_prefix(kKill.size());
+  if (IsNamed("stop:", stage)) {
+    StopHere(stage);
   }
-  const bool stop = wanted.starts_with(kStop);
-  if (stop) {
-    wanted.remove_prefix(kStop.size());
-  }
-  if (stage == wanted && stop) {
-    ::raise(SIGSTOP);
-    return {};
-  }
-  if (stage == wanted && kill) {
+  if (IsNamed("kill:", stage)) {
     ::raise(SIGKILL);
     ::_exit(128 + SIGKILL);  // the first process of a pid namespace does not hear it from inside
   }
-  if (stage == wanted) {
+  if (IsNamed("", stage)) {
     return std::unexpected(SysError("injected fault at", stage, EIO));
   }
   return {};

@@ -1,7 +1,8 @@
 // The fault switch of debug builds: NUCLEUS_FAULT=STAGE makes that stage fail with EIO as if the kernel had refused,
 // NUCLEUS_FAULT=kill:STAGE lets the process that comes there die of SIGKILL, stop:STAGE stops it (SIGSTOP) until
-// somebody lets it go on, and the tests walk all stages to see that nothing is left behind. In release builds the macro
-// is nothing.
+// somebody lets it go on, and the tests walk all stages to see that nothing is left behind. Several may be named, with
+// commas between them: a stage that is named twice stops first. While a process is stopped its name (comm) is the
+// stage's first 15 characters. In release builds the macro is nothing.
 #pragma once
 
 #include <array>
@@ -17,6 +18,8 @@ inline constexpr auto kFaultStages = std::to_array<std::string_view>({
     "create.rootfs-verify",
     "root.copy",
     "root.overlay",
+    "create.state-open",
+    "create.state-lock",
     "create.state-dir",
     "create.config-copy",
     "create.tracer",
@@ -61,6 +64,7 @@ inline constexpr auto kFaultStages = std::to_array<std::string_view>({
     "init.image",
     "child.confine",
     "child.lookup",
+    "container.lock",
     "start.connect",
     "start.save-state",
     "child.start-hooks",
@@ -73,6 +77,13 @@ inline constexpr auto kFaultStages = std::to_array<std::string_view>({
     "child.seccomp",
     "child.exec",
     "exec.attach",
+    "kill.signal",
+    "delete.again",
+    "delete.again-lock",
+    "delete.kill",
+    "delete.cgroup",
+    "remove.files",
+    "remove.directory",
     "events.write",
     "restore.cgroup-limits",
     "restore.criu",

@@ -27,6 +27,10 @@ quietly() {  # COMMAND...: its output only when it fails
   "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "failed: $*"; }
 }
 
+# Where it is installed, as test.sh does it: a second clone compiles only what differs.
+if command -v ccache >/dev/null; then
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+fi
 echo "Building build/release/shim/nucleus ..."
 quietly cmake --preset release
 quietly cmake --build --preset release

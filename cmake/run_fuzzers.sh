@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzzer of a build for some time, as many at once as there are processors:
-#   cmake/run_fuzzers.sh [BUILD_DIRECTORY]      (default: build/fuzz, from `cmake --preset fuzz`)
+#   cmake/run_fuzzers.sh [BUILD_DIRECTORY]      (default: build/fuzz, from `cmake --preset fuzz`; build/asan has them too)
 # FUZZ_SECONDS    for each (default: 60)
 # It starts from the corpus in the repository and adds nothing to it. A crash, a leak, a timeout of one input or too much
 # memory is a failure; the input that does it is kept in BUILD_DIRECTORY/crashes.

@@ -41,18 +41,18 @@ def line(name, counts, passed, seconds):
     return f"{'ok  ' if passed else 'FAIL'} {name}: {numbers}, {seconds:.0f} s\n"
 
 
-def place_helper():
-    """The runtime's helper, where the build that it comes from has it."""
-    note = PROJECT / "helper"
-    if note.exists():
-        place = pathlib.Path(note.read_text().strip())
+def place_helpers():
+    """The runtime's helpers, where the build that they come from has them."""
+    note = PROJECT / "helper-paths"
+    for entry in note.read_text().splitlines() if note.exists() else ():
+        place = pathlib.Path(entry)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / "build/dev/nucleus-systemd", place)
+        shutil.copy2(PROJECT / "helpers" / place.name, place)
         place.chmod(0o755)
 
 
 def main():
-    place_helper()
+    place_helpers()
     environment = dict(os.environ)
     environment.update(entry.split("=", 1) for entry in (PROJECT / "environment").read_text().splitlines())
     total, all_passed, all_seconds = dict.fromkeys(("tests", *COUNTS), 0), True, 0

@@ -24,7 +24,7 @@ slow=${NUCLEUS_TEST_SLOW:-10}
 suite=bookworm
 mirror=http://deb.debian.org/debian
 packages=(systemd systemd-sysv dbus libpam-systemd linux-image-amd64 kmod apparmor python3-minimal python3 busybox-static
-          runc crun criu iptables uidmap procps iproute2 util-linux strace libstdc++6)
+          runc crun criu iptables uidmap procps iproute2 util-linux strace libstdc++6 libmnl0)
 default_modules=(cgroups devices namespaces exec lsm systemd netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
@@ -143,12 +143,15 @@ case $(basename "$runtime") in
   nucleus*)
     cp "$runtime" "$payload/build/dev/shim/nucleus"
     inside=/nucleus/build/dev/shim/nucleus
-    # The program knows its helper by the absolute path of its own build: there it is in the machine as well.
-    helper=$(realpath -m "$(dirname "$runtime")/../nucleus-systemd")
-    if [[ -x $helper ]]; then
-      cp "$helper" "$payload/build/dev/nucleus-systemd"
-      printf '%s\n' "$helper" >"$payload/helper"
-    fi
+    # The program knows its helpers by the absolute paths of its own build: there they are in the machine as well.
+    mkdir "$payload/helpers"
+    for helper in ../nucleus-systemd ../runtime/egress/nucleus-net; do
+      helper=$(realpath -m "$(dirname "$runtime")/$helper")
+      if [[ -x $helper ]]; then
+        cp "$helper" "$payload/helpers/"
+        printf '%s\n' "$helper" >>"$payload/helper-paths"
+      fi
+    done
     ;;
 esac
 printf '%s\n' "${modules[@]}" >"$payload/modules"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/sha256.h"
@@ -191,22 +192,38 @@ class Creation {
     return {};
   }
 
-  // All namespaces are there, and nothing else has happened in them.
-  Result<> MakeNetwork() {
+  // The init is in all its namespaces, and nothing else has happened in them: its first words are these. The network is
+  // made while it builds its root.
+  Result<> BeginNetwork() {
     if (!net_helper_) {
       return {};
     }
-    if (network_namespaces_.size() != 2) {
-      return std::unexpected(Failure("the container's init has not shown its network namespace", EPROTO));
+    std::array<Fd, 2> namespaces;  // network, user
+    for (Fd& entry : namespaces) {
+      Message message = TRY(ReceiveFromChild());
+      if (message.tag != Tag::kNetwork) {
+        return std::unexpected(Failure("the container's init has not shown its network namespace", EPROTO));
+      }
+      entry = std::move(message.fd);
     }
-    TRY(SetUpNetwork(*net_helper_, plan_,
-                     {.netns = network_namespaces_[0].get(),
-                      .userns = network_namespaces_[1].get(),
-                      .init = spawned_.pidfd.get(),
-                      .rootless = host_.rootless()},
-                     state_, [this] { return directory_->WriteState(state_); }));
-    network_namespaces_.clear();
-    return {};
+    return HandOverNetwork(*net_helper_, {.netns = namespaces[0].get(),
+                                          .userns = namespaces[1].get(),
+                                          .init = spawned_.pidfd.get(),
+                                          .rootless = host_.rootless()});
+  }
+
+  // Before anything that is not ours may run in it: a hook, a link that is moved there, the workload.
+  Result<> AwaitNetwork() {
+    if (!net_helper_ || network_made_) {
+      return {};
+    }
+    network_made_ = true;
+    return CompleteNetwork(*net_helper_, state_, [this] { return directory_->WriteState(state_); });
+  }
+
+  [[nodiscard]] bool NetworkComesFirst() const {
+    return !plan_.hooks.prestart.empty() || !plan_.hooks.create_runtime.empty() ||
+           !plan_.hooks.create_container.empty() || !plan_.net_devices.empty();
   }
 
   // Before there is anything to trace; it ends with the last process that may send it something.
@@ -377,8 +394,12 @@ class Creation {
 
   // The init asks for this before it runs anything of the bundle; without an answer it ends.
   Result<> OpenGate() {
-    // It is in all its namespaces, and no hook has run.
-    TRY(MakeNetwork());
+    if (net_helper_) {
+      TRY(AdmitUplink(*net_helper_, state_, [this] { return directory_->WriteState(state_); }));
+    }
+    if (NetworkComesFirst()) {
+      TRY(AwaitNetwork());
+    }
     TRY(GiveNetDevices());
     const bool v1 = std::ranges::any_of(state_.cgroups, [](const auto& cgroup) { return !cgroup.hierarchy.empty(); });
     return Send(channel_.get(), Tag::kGo, std::to_string(spawned_.pid), v1 ? 0 : kWithoutV1);
@@ -403,6 +424,7 @@ class Creation {
       TRY(SetOomScore());
       TRY(Send(channel_.get(), Tag::kGo));
     }
+    TRY(BeginNetwork());
     if (!CgroupsComeFirst()) {
       TRY(MakeCgroups());
     }
@@ -450,7 +472,7 @@ class Creation {
           Record(settings_.warn, TakeDegradation(message), state_);
           break;
         case Tag::kReady:
-          return {};
+          return AwaitNetwork();
         default:
           return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
       }
@@ -502,10 +524,6 @@ class Creation {
     if (message->tag == Tag::kError) {
       return std::unexpected(Failure("unable to start container process: " + message->text, message->code));
     }
-    if (message->tag == Tag::kNetwork && plan_.network && network_namespaces_.size() < 2) {
-      network_namespaces_.push_back(std::move(message->fd));
-      return ReceiveFromChild();
-    }
     return message;
   }
 
@@ -544,6 +562,9 @@ class Creation {
   Result<Created> MakeContainer() {
     TRY(MakeStateDir());
     TRY(StartTracer());
+    if (plan_.network) {
+      state_.network = PlannedNetwork(plan_);
+    }
     state_.cgroups = plan_.cgroups;
     // Removed once the process is gone, whenever they are made.
     rollback_.Push([this] { (void)cgroup::Remove(state_.cgroups); });
@@ -592,7 +613,7 @@ class Creation {
   std::string trace_file_;
   std::string broker_token_;
   std::optional<NetHelper> net_helper_;
-  std::vector<Fd> network_namespaces_;  // the container's network namespace and its user namespace, from its init
+  bool network_made_ = false;
   Tracing tracing_;
   Fd start_listener_;
   Fd channel_;

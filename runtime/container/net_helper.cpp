@@ -247,8 +247,20 @@ Result<net::HelperRequest> SetupRequest(const Settings& settings, const plan::Pl
   return request;
 }
 
-Result<> SetUpNetwork(NetHelper& helper, const plan::Plan& plan, const NetHandles& handles, oci::State& state,
-                      const std::function<Result<>()>& save) {
+oci::StateNetwork PlannedNetwork(const plan::Plan& plan) {
+  oci::StateNetwork network;
+  network.mode = ModeWord(plan.network->mode);
+  network.filtered = plan.network->filtered;
+  network.generation = 1;
+  for (const plan::NamespaceJoin& join : plan.namespaces.join) {
+    if (join.type == CLONE_NEWNET) {
+      network.joined = join.path;
+    }
+  }
+  return network;
+}
+
+Result<> HandOverNetwork(NetHelper& helper, const NetHandles& handles) {
   FAULT_POINT("create.net-setup");
   const struct stat theirs = TRY(sys::Fstat(handles.netns, "the container's network namespace"));
   struct stat own{};
@@ -259,23 +271,24 @@ Result<> SetUpNetwork(NetHelper& helper, const plan::Plan& plan, const NetHandle
     return std::unexpected(
         Failure("network: the container is in the host's network namespace, which is not touched", EINVAL));
   }
-  state.network.mode = ModeWord(plan.network->mode);
-  state.network.filtered = plan.network->filtered;
-  state.network.generation = 1;
-  for (const plan::NamespaceJoin& join : plan.namespaces.join) {
-    if (join.type == CLONE_NEWNET) {
-      state.network.joined = join.path;
-    }
-  }
   TRY(helper.Give(handles.netns));
   TRY(helper.Give(handles.init));
   if (handles.rootless) {
     TRY(helper.Give(handles.userns));
   }
-  // Links, a lease and rules in a namespace that outlives the container: on disk before they can do anything.
+  return {};
+}
+
+Result<> AdmitUplink(NetHelper& helper, oci::State& state, const std::function<Result<>()>& save) {
+  if (!net::MakesUplink(state.network.mode)) {
+    return {};
+  }
   state.network.record = TRY(helper.Await(static_cast<char>(Tag::kUplink)));
   TRY(save());
-  TRY(helper.Go());
+  return helper.Go();
+}
+
+Result<> CompleteNetwork(NetHelper& helper, oci::State& state, const std::function<Result<>()>& save) {
   int stays = 0;
   const std::string facts = TRY(helper.Await(static_cast<char>(Tag::kReady), &stays));
   state.evidence["egress"] = facts;

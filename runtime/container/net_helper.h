@@ -67,11 +67,18 @@ struct NetHandles {
   bool rootless = false;
 };
 
-// Of one that does not stay, the end is not waited for: the helper's destructor does, later.
-// `save` is called with the state as it has to be on disk before the step
-// that follows.
-Result<> SetUpNetwork(NetHelper& helper, const plan::Plan& plan, const NetHandles& handles, oci::State& state,
-                      const std::function<Result<>()>& save);
+// What the state says of the network before there is any of it: on disk before HandOverNetwork.
+oci::StateNetwork PlannedNetwork(const plan::Plan& plan);
+
+// From here the helper works. An error where the namespace is the host's.
+Result<> HandOverNetwork(NetHelper& helper, const NetHandles& handles);
+
+// Where it makes links and takes a lease: the state says so on disk (`save`) before it does.
+Result<> AdmitUplink(NetHelper& helper, oci::State& state, const std::function<Result<>()>& save);
+
+// Waits until the network is there and its rules hold. `save` is called where the helper stays, before it goes on. Of a
+// helper that does not stay, the end is not waited for: its destructor does, later.
+Result<> CompleteNetwork(NetHelper& helper, oci::State& state, const std::function<Result<>()>& save);
 
 // Ends what stays, takes away links, leases, and rules in a namespace that outlives the container. No error where there
 // is nothing.

@@ -2,8 +2,9 @@
 // follows is said over a socket, descriptor 3, in the messages of runtime/container/channel.h:
 //
 //   setup    → kGo with the container's network namespace, kGo with a pidfd of its init (kGo with its user namespace
-//              where `rootless`); ← kUplink (text: the record for `remove`), → kGo; ← kReady (text: JSON of what is in
-//              force; code 1: it stays as long as the container does), → kGo. Without the last kGo all is undone.
+//              where `rootless`); where it makes an uplink ← kUplink (text: the record for `remove`), → kGo; ← kReady
+//              (text: JSON of what is in force; code 1: it stays as long as the container does), → kGo. Without the
+//              last kGo all is undone.
 //   remove   → kGo with the namespace where a table is to be taken out of it; ← kReady
 //   show     → kGo with the namespace, kGo with the outer filter's namespace; the text is on descriptor 1; ← kReady
 //   replace  as setup, for a container that is there: rules alone
@@ -39,6 +40,11 @@ struct HelperRequest {
   std::string events;           // --events; "fd:4" for one that was handed over
   std::uint32_t generation = 1;
 };
+
+// Of `mode`.
+inline bool MakesUplink(std::string_view mode) {
+  return mode == "bridge" || mode == "userspace";
+}
 
 std::string Format(const HelperRequest& request);
 Result<HelperRequest> ParseHelperRequest(std::string_view text);

@@ -86,8 +86,10 @@ Result<> SetUp(const net::HelperRequest& request) {
   ContainerHandles handles = TRY(TakeHandles(request.rootless));
   Network network{request, std::move(handles)};
   const std::string record = TRY(network.Prepare());
-  TRY(container::Send(net::kHelperChannel, Tag::kUplink, record));
-  TRY(container::AwaitGo(net::kHelperChannel));
+  if (net::MakesUplink(request.mode)) {
+    TRY(container::Send(net::kHelperChannel, Tag::kUplink, record));
+    TRY(container::AwaitGo(net::kHelperChannel));
+  }
   const std::string facts = TRY(network.Attach());
   return Stay(network, request.state_directory, facts);
 }

@@ -155,7 +155,7 @@ Result<std::string> Network::Prepare() {
     TRY(ParsePolicy(request_, policy_, compiled_));
   }
   FAULT_POINT("net.links");
-  if (request_.mode == "bridge" || request_.mode == "userspace") {
+  if (net::MakesUplink(request_.mode)) {
     uplink::Request request;
     request.mode = request_.mode == "bridge" ? uplink::Mode::kBridge : uplink::Mode::kUserspace;
     request.container_netns = handles_.netns.get();

@@ -89,6 +89,8 @@ Result<confine::SeccompProgram> CompileFilters(const plan::Plan& plan) {
 struct Created {
   Launched process;
   Opened container;
+  // Of one that does not stay: it ends while the container starts, and is waited for last.
+  std::optional<NetHelper> net_helper;
 };
 
 class Creation {
@@ -111,6 +113,7 @@ class Creation {
     bundle_ = TRY(LoadBundle(options_.bundle, options_.config, options_.config_digest, settings_.warn));
     const bool terminal = bundle_.spec->process && bundle_.spec->process->terminal;
     TRY(CheckTerminalOptions(terminal, options_.io));
+    TRY(LaunchNetHelper());
     stage_ = "plan";
     TRY(MakePlan());
     stage_ = "rootfs";
@@ -174,22 +177,35 @@ class Creation {
     return {};
   }
 
-  // It gets itself ready while the container is made.
-  Result<> StartNetHelper() {
+  // It gets itself ready while the rest is read and planned.
+  Result<> LaunchNetHelper() {
+    const oci::Annotations& annotations = bundle_.annotations;
+    if (annotations.egress_policy || annotations.network == oci::NetworkMode::kBridge ||
+        annotations.network == oci::NetworkMode::kUserspace) {
+      int events = -1;
+      if (settings_.events != nullptr) {
+        helper_events_ = settings_.events->Inherit(net::kHelperEvents, events);
+      }
+      net_helper_.emplace(TRY(NetHelper::Launch(-1, events)));
+    }
+    return {};
+  }
+
+  Result<> AskNetHelper() {
     if (!plan_.network) {
+      net_helper_.reset();
       return {};
     }
-    net::HelperRequest request = TRY(SetupRequest(settings_, plan_, bundle_, host_, *directory_));
-    int events = -1;
-    if (settings_.events != nullptr) {
-      request.events = settings_.events->Inherit(net::kHelperEvents, events);
+    if (!net_helper_) {
+      return std::unexpected(Failure("network: nucleus-net was not started", EPROTO));
     }
-    net_helper_.emplace(TRY(NetHelper::Launch(request, -1, events)));
+    net::HelperRequest request = TRY(SetupRequest(settings_, plan_, bundle_, host_, *directory_));
+    request.events = helper_events_;
     rollback_.Push([this] {
       net_helper_.reset();
       (void)TakeNetworkAway(state_);
     });
-    return {};
+    return net_helper_->Ask(request);
   }
 
   // The init is in all its namespaces, and nothing else has happened in them: its first words are these. The network is
@@ -575,11 +591,10 @@ class Creation {
     TRY(AnnounceCgroups());
     TRY(CgroupsComeFirst() ? MakeCgroups() : OrWithoutCgroups(MakeUnifiedCgroup()));
     TRY(MakeResctrlGroup());
-    TRY(StartNetHelper());
+    TRY(AskNetHelper());
     hooks_ran_ = !plan_.hooks.create_container.empty();
     TRY(Clone());
     TRY(ServeChild());
-    net_helper_.reset();  // it has had the time to end
     state_.phase = oci::Phase::kCreated;
     if (WantsEvidence(settings_, state_.annotations)) {
       GatherCreated(bundle_, plan_, state_);
@@ -598,7 +613,8 @@ class Creation {
     rollback_.Commit();
     return Created{
         .process = {.pid = spawned_.pid, .pidfd = std::move(spawned_.pidfd), .console = std::move(console_)},
-        .container = {.directory = std::move(*directory_), .state = std::move(state_), .status = Status::kCreated}};
+        .container = {.directory = std::move(*directory_), .state = std::move(state_), .status = Status::kCreated},
+        .net_helper = std::move(net_helper_)};
   }
 
   const Settings& settings_;
@@ -613,6 +629,7 @@ class Creation {
   std::string trace_file_;
   std::string broker_token_;
   std::optional<NetHelper> net_helper_;
+  std::string helper_events_;  // what it is told to do with the descriptor that it has been given
   bool network_made_ = false;
   Tracing tracing_;
   Fd start_listener_;

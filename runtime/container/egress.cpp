@@ -45,18 +45,6 @@ bool HasManager(const oci::State& state) {
   return state.network.pid > 0 && IsAlive({.pid = state.network.pid, .start_time = state.network.start_time});
 }
 
-Result<Fd> InMemory(const net::HelperRequest& request) {
-  Fd file{::memfd_create("net-request", MFD_CLOEXEC)};
-  if (!file) {
-    return std::unexpected(SysError("memfd_create", "net-request"));
-  }
-  TRY(WriteAll(file.get(), net::Format(request), "net-request"));
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) {
-    return std::unexpected(SysError("lseek", "net-request"));
-  }
-  return file;
-}
-
 // The answer comes back in the memory that the question was in.
 Result<std::string> AskManager(const Opened& opened, const net::HelperRequest& request) {
   const Fd socket = TRY_IN(
@@ -153,7 +141,8 @@ Result<std::string> ShowEgress(const Settings& settings, const std::string& id, 
   if (!output) {
     return std::unexpected(SysError("memfd_create", "egress"));
   }
-  NetHelper helper = TRY(NetHelper::Launch(request, output.get()));
+  NetHelper helper = TRY(NetHelper::Launch(output.get()));
+  TRY(helper.Ask(request));
   TRY(GiveHandles(helper, opened.state, request.rootless));
   TRY(helper.Await(static_cast<char>(Tag::kReady)));
   TRY(helper.Finish());
@@ -216,9 +205,9 @@ Result<std::string> ReplaceEgress(const Settings& settings, const std::string& i
   if (HasManager(state)) {
     facts = TRY(AskManager(opened, next));
   } else {
-    NetHelper helper = TRY(NetHelper::Launch(present));
-    const Fd memory = TRY(InMemory(next));
-    TRY(helper.Give(memory.get()));
+    NetHelper helper = TRY(NetHelper::Launch());
+    TRY(helper.Ask(present));
+    TRY(helper.Ask(next));
     TRY(GiveHandles(helper, state, present.rootless));
     int stays = 0;
     facts = TRY(helper.Await(static_cast<char>(Tag::kReady), &stays));

@@ -12,6 +12,9 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "runtime/container/channel.h"
 #include "runtime/container/query.h"
@@ -47,40 +50,46 @@ Result<Fd> OpenHelper() {
 }
 
 // What the program has open and in its environment is what it is given here.
-[[noreturn]] void Execute(int helper, int input, int output, int channel, int events) {
-  std::vector<std::string> environment;
+struct Execution {
+  int helper;
+  int output;
+  int channel;
+  int events;
+};
+
+// On a stack of its own, in the memory of the runtime, which waits until this has executed: a copy of that memory would
+// take longer than the program's own start.
+int Execute(void* argument) {
+  const auto& given = *static_cast<const Execution*>(argument);
+  std::array<char*, 2> environment{};
 #ifdef NUCLEUS_FAULTS
-  if (const char* fault = std::getenv("NUCLEUS_FAULT"); fault != nullptr) {
-    environment.push_back(std::string{"NUCLEUS_FAULT="} + fault);
+  std::string fault;
+  if (const char* value = std::getenv("NUCLEUS_FAULT"); value != nullptr) {
+    fault = std::string{"NUCLEUS_FAULT="} + value;
+    environment[0] = fault.data();
   }
 #endif
-  std::vector<char*> envp;
-  envp.reserve(environment.size() + 1);
-  for (std::string& entry : environment) {
-    envp.push_back(entry.data());
-  }
-  envp.push_back(nullptr);
   std::string name{"nucleus-net"};
   const std::array<char*, 2> argv = {name.data(), nullptr};
+  ::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
   // Out of the way of the numbers that they are to have.
   constexpr int kAbove = 10;
   const auto lift = [](int fd) { return fd < 0 ? fd : ::fcntl(fd, F_DUPFD_CLOEXEC, kAbove); };
   const int null = lift(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  const std::array<std::pair<int, int>, 5> wanted = {{{lift(input), STDIN_FILENO},
-                                                      {output < 0 ? null : lift(output), STDOUT_FILENO},
+  const std::array<std::pair<int, int>, 5> wanted = {{{null, STDIN_FILENO},
+                                                      {given.output < 0 ? null : lift(given.output), STDOUT_FILENO},
                                                       {null, STDERR_FILENO},
-                                                      {lift(channel), net::kHelperChannel},
-                                                      {lift(events), net::kHelperEvents}}};
-  const int program = lift(helper);
+                                                      {lift(given.channel), net::kHelperChannel},
+                                                      {lift(given.events), net::kHelperEvents}}};
+  const int program = lift(given.helper);
   const bool placed = std::ranges::all_of(wanted, [](const auto& entry) {
     return entry.first < 0 ? entry.second == net::kHelperEvents : ::dup2(entry.first, entry.second) == entry.second;
   });
-  if (placed && sys::CloseOnExecFrom(events < 0 ? net::kHelperEvents : net::kHelperEvents + 1)) {
-    ::execveat(program, "", argv.data(), envp.data(), AT_EMPTY_PATH);
+  if (placed && sys::CloseOnExecFrom(given.events < 0 ? net::kHelperEvents : net::kHelperEvents + 1)) {
+    ::execveat(program, "", argv.data(), environment.data(), AT_EMPTY_PATH);
   }
   constexpr int kNotExecuted = 127;
   ::_exit(kNotExecuted);
@@ -102,25 +111,47 @@ std::string_view ModeWord(oci::NetworkMode mode) {
 
 }  // namespace
 
-Result<NetHelper> NetHelper::Launch(const net::HelperRequest& request, int output, int events) {
-  FAULT_POINT("create.net-helper");
-  const Fd program = TRY(OpenHelper());
-  const Fd input{::memfd_create("net-request", MFD_CLOEXEC)};
-  if (!input) {
+Result<Fd> InMemory(const net::HelperRequest& request) {
+  Fd file{::memfd_create("net-request", MFD_CLOEXEC)};
+  if (!file) {
     return std::unexpected(SysError("memfd_create", "net-request"));
   }
-  TRY(WriteAll(input.get(), net::Format(request), "net-request"));
-  if (::lseek(input.get(), 0, SEEK_SET) != 0) {
+  TRY(WriteAll(file.get(), net::Format(request), "net-request"));
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) {
     return std::unexpected(SysError("lseek", "net-request"));
   }
+  return file;
+}
+
+Result<NetHelper> NetHelper::Launch(int output, int events) {
+  FAULT_POINT("create.net-helper");
+  const Fd program = TRY(OpenHelper());
   NetHelper helper;
   Fd theirs;
   TRY(sys::SocketPair(helper.channel_, theirs));
-  helper.pid_ = TRY(sys::Clone3({.pidfd = &helper.pidfd_}));
-  if (helper.pid_ == 0) {
-    Execute(program.get(), input.get(), output, theirs.get(), events);
+  Execution execution{.helper = program.get(), .output = output, .channel = theirs.get(), .events = events};
+  constexpr std::size_t kStack = std::size_t{64} << 10;
+  const auto stack = std::make_unique_for_overwrite<char[]>(kStack);
+  // No handler of this process may run in the other: it has the same memory.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_BLOCK, &all, &before);
+  int pidfd = -1;
+  helper.pid_ =
+      ::clone(&Execute, stack.get() + kStack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &execution, &pidfd);
+  const int cloned = errno;
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (helper.pid_ < 0) {
+    return std::unexpected(SysError("clone", kHelper, cloned));
   }
+  helper.pidfd_.Reset(pidfd);
   return helper;
+}
+
+Result<> NetHelper::Ask(const net::HelperRequest& request) {
+  const Fd memory = TRY(InMemory(request));
+  return Give(memory.get());
 }
 
 NetHelper::~NetHelper() {
@@ -339,7 +370,8 @@ Result<> TakeNetworkAway(const oci::State& state) {
   if (network.record.empty() && !request.filtered) {
     return {};
   }
-  NetHelper helper = TRY(NetHelper::Launch(request));
+  NetHelper helper = TRY(NetHelper::Launch());
+  TRY(helper.Ask(request));
   if (request.filtered) {
     TRY(helper.Give(joined.get()));
   }

@@ -18,16 +18,18 @@
 
 namespace nucleus::container {
 
-// A run of nucleus-net. It is started early, so that it is ready once the container's namespaces are there.
+// A run of nucleus-net. It is started early, so that it is ready once there is something to ask of it.
 class NetHelper {
  public:
   // `output`: its standard output; -1: none. `events`: a descriptor that it is given as kHelperEvents; -1: none.
-  static Result<NetHelper> Launch(const net::HelperRequest& request, int output = -1, int events = -1);
+  static Result<NetHelper> Launch(int output = -1, int events = -1);
   NetHelper(NetHelper&&) noexcept = default;
   NetHelper& operator=(NetHelper&&) noexcept = default;
   // One that has not said that it stays is ended.
   ~NetHelper();
 
+  // Once, before anything else.
+  Result<> Ask(const net::HelperRequest& request);
   // Hands a descriptor over.
   Result<> Give(int fd);
   // The next message; its error is the result's.
@@ -48,6 +50,9 @@ class NetHelper {
   Fd pidfd_;
   Fd channel_;
 };
+
+// A request as it is handed over: a file without a name.
+Result<Fd> InMemory(const net::HelperRequest& request);
 
 // The program is where it was installed.
 bool NetHelperInstalled();

@@ -1,5 +1,5 @@
-// What the runtime asks of nucleus-net (runtime/egress/helper): a request of bounded size on its standard input. What
-// follows is said over a socket, descriptor 3, in the messages of runtime/container/channel.h:
+// What the runtime asks of nucleus-net (runtime/egress/helper) over a socket, descriptor 3, in the messages of
+// runtime/container/channel.h: kGo with a file of bounded size, which is the request. What follows:
 //
 //   setup    → kGo with the container's network namespace, kGo with a pidfd of its init (kGo with its user namespace
 //              where `rootless`); where it makes an uplink ← kUplink (text: the record for `remove`), → kGo; ← kReady
@@ -7,7 +7,7 @@
 //              last kGo all is undone.
 //   remove   → kGo with the namespace where a table is to be taken out of it; ← kReady
 //   show     → kGo with the namespace, kGo with the outer filter's namespace; the text is on descriptor 1; ← kReady
-//   replace  as setup, for a container that is there: rules alone
+//   replace  → kGo with another request, the next one; then as setup, for a container that is there: rules alone
 //
 // or ← kError instead of anything. Both sides are of one build.
 #pragma once

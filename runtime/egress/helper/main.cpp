@@ -129,9 +129,14 @@ Result<> Replace(const net::HelperRequest& request, const net::HelperRequest& ne
   return Stay(network, request.state_directory, facts);
 }
 
+Result<net::HelperRequest> TakeRequest() {
+  const Fd memory = TRY(TakeFd());
+  const std::string text = TRY(ReadAll(memory.get(), net::kMaxHelperRequest, "request"));
+  return net::ParseHelperRequest(text);
+}
+
 Result<> Run() {
-  const std::string text = TRY(ReadAll(STDIN_FILENO, net::kMaxHelperRequest, "request"));
-  const net::HelperRequest request = TRY(net::ParseHelperRequest(text));
+  const net::HelperRequest request = TRY(TakeRequest());
   if (request.operation == "setup") {
     return SetUp(request);
   }
@@ -142,10 +147,8 @@ Result<> Run() {
     return Show(request);
   }
   if (request.operation == "replace") {
-    const Fd next = TRY(TakeFd());
-    const std::string next_text = TRY(ReadAll(next.get(), net::kMaxHelperRequest, "request"));
-    const net::HelperRequest asked = TRY(net::ParseHelperRequest(next_text));
-    return Replace(request, asked);
+    const net::HelperRequest next = TRY(TakeRequest());
+    return Replace(request, next);
   }
   return std::unexpected(Failure("network: unknown operation " + request.operation, EINVAL));
 }

@@ -90,8 +90,11 @@ Result<TableView> Look(nft::Socket& socket, std::uint32_t family, const std::str
     std::vector<nft::Element> elements = TRY(nft::ListElements(socket, family, name, set));
     view.sets.push_back({.name = set, .elements = std::move(elements)});
   }
+  const auto rules = TRY(nft::ListRules(socket, family, name));
   for (const std::string& chain : chains) {
-    view.rules += TRY(nft::ListRules(socket, family, name, chain)).size();
+    if (const auto found = rules.find(chain); found != rules.end()) {
+      view.rules += found->second.size();
+    }
   }
   return view;
 }

@@ -306,18 +306,22 @@ Result<std::vector<std::string>> ListSets(Socket& socket, std::uint32_t family, 
   return names;
 }
 
-Result<std::vector<std::string>> ListRules(Socket& socket, std::uint32_t family, const std::string& table,
-                                           const std::string& chain) {
+Result<std::map<std::string, std::vector<std::string>>> ListRules(Socket& socket, std::uint32_t family,
+                                                                  const std::string& table) {
   const Ptr<nftnl_rule, nftnl_rule_free> wanted{nftnl_rule_alloc()};
   nftnl_rule_set_str(wanted.get(), NFTNL_RULE_TABLE, table.c_str());
-  nftnl_rule_set_str(wanted.get(), NFTNL_RULE_CHAIN, chain.c_str());
-  std::vector<std::string> rules;
+  std::map<std::string, std::vector<std::string>> rules;
   TRY(socket.Dump(
       NFT_MSG_GETRULE, family, [&](nlmsghdr* message) { nftnl_rule_nlmsg_build_payload(message, wanted.get()); },
       [&] { rules.clear(); },
       [&](const nlmsghdr* message) {
         const Ptr<nftnl_rule, nftnl_rule_free> rule{nftnl_rule_alloc()};
-        rules.push_back(nftnl_rule_nlmsg_parse(message, rule.get()) < 0 ? "unreadable" : PrintExpressions(rule.get()));
+        const bool readable = nftnl_rule_nlmsg_parse(message, rule.get()) >= 0;
+        if (readable && Text(nftnl_rule_get_str(rule.get(), NFTNL_RULE_TABLE)) != table) {
+          return;
+        }
+        rules[readable ? Text(nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN)) : ""].push_back(
+            readable ? PrintExpressions(rule.get()) : "unreadable");
       }));
   return rules;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -76,8 +77,8 @@ Result<std::vector<Element>> ListElements(Socket& socket, std::uint32_t family, 
 // Names alone.
 Result<std::vector<std::string>> ListSets(Socket& socket, std::uint32_t family, const std::string& table);
 
-// The rules of a chain as Rule::Print has them.
-Result<std::vector<std::string>> ListRules(Socket& socket, std::uint32_t family, const std::string& table,
-                                           const std::string& chain);
+// The rules of all chains as Rule::Print has them, by chain, each chain's in order.
+Result<std::map<std::string, std::vector<std::string>>> ListRules(Socket& socket, std::uint32_t family,
+                                                                  const std::string& table);
 
 }  // namespace nucleus::nft

@@ -102,8 +102,10 @@ Result<Loaded> Verify(Socket& socket, const Expected& expected) {
   if (chains != wanted) {
     return Differs("the chains of table " + expected.table);
   }
+  std::map<std::string, std::vector<std::string>> rules_of = TRY(ListRules(socket, expected.family, expected.table));
   for (const Chain& chain : expected.chains) {
-    const std::vector<std::string> rules = TRY(ListRules(socket, expected.family, expected.table, chain.name));
+    const std::vector<std::string> rules = std::move(rules_of[chain.name]);
+    rules_of.erase(chain.name);
     std::size_t at = 0;
     for (const auto& [of, text] : expected.rules) {
       if (of != chain.name) {
@@ -119,6 +121,9 @@ Result<Loaded> Verify(Socket& socket, const Expected& expected) {
       return Differs("chain " + chain.name + " has " + std::to_string(rules.size()) + " rules");
     }
     loaded.rules += at;
+  }
+  if (!rules_of.empty()) {
+    return Differs("rules of chain " + rules_of.begin()->first);
   }
   for (const Set& set : expected.sets) {
     if ((set.flags & NFT_SET_TIMEOUT) != 0) {

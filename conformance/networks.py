@@ -90,18 +90,18 @@ class Sniffer:
 
 
 class NetworkCase(Case):
-    mode = "oci"
+    network = "oci"
 
     def setUp(self):
-        if self.mode == "userspace" and not os.path.exists("/dev/net/tun"):
+        if self.network == "userspace" and not os.path.exists("/dev/net/tun"):
             self.skipTest("this host has no /dev/net/tun")
         self.host = NetworkNamespace(self)
         self.outside = NetworkNamespace(self)
-        self.netns = NetworkNamespace(self) if self.mode == "oci" else None
+        self.netns = NetworkNamespace(self) if self.network == "oci" else None
         super().setUp()
         self.host.ip("link", "set", "lo", "up")
         self.outside.ip("link", "set", "lo", "up")
-        if self.mode == "oci":
+        if self.network == "oci":
             self._connect(self.netns, "eth0", ["192.0.2.100/24", "2001:db8:1::100/64"])
             self.netns.ip("link", "set", "lo", "up")
             for namespace in self.linux["namespaces"]:
@@ -109,7 +109,7 @@ class NetworkCase(Case):
                     namespace["path"] = str(self.netns.path)
         else:
             self._connect(self.host, "up0", ["192.0.2.100/24", "2001:db8:1::100/64"])
-            self.config.setdefault("annotations", {})["dev.nucleus.network"] = self.mode
+            self.config.setdefault("annotations", {})["dev.nucleus.network"] = self.network
         gateway = self.netns or self.host
         gateway.ip("route", "add", "default", "via", "192.0.2.1")
         gateway.ip("-6", "route", "add", "default", "via", "2001:db8:1::1")

@@ -14,7 +14,7 @@ import tempfile
 import unittest
 
 import callers
-from harness import command, is_alive, main, make_rootfs, mounts_below, wait_until
+from harness import NetworkNamespace, command, is_alive, main, make_rootfs, mounts_below, wait_until
 
 CONFIG = """\
 version = 2
@@ -450,6 +450,45 @@ class Confinement(Case):
         out = self.sh("grep CapEff /proc/self/status; test -w /proc/sys/kernel/domainname && echo w", "--privileged")
         self.assertTrue(out.endswith("w\n"), out)
         self.assertGreaterEqual(int(re.search(r"CapEff:\t(\w+)", out)[1], 16), 1 << 37)
+
+
+class Egress(Case):
+    """As a higher tool does it: the namespace and its links are the caller's, the policy comes by an annotation."""
+
+    def setUp(self):
+        super().setUp()
+        self.netns = NetworkNamespace(self)
+        outside = NetworkNamespace(self)
+        self.netns.run("sh", "-ec", f"ip link set lo up; ip link add eth0 type veth peer name srv0 netns {outside.path};"
+                       "ip address add 192.0.2.100/24 dev eth0; ip link set eth0 up")
+        outside.run("sh", "-ec", "ip address add 192.0.2.1/24 dev srv0; ip link set srv0 up")
+        servers = [subprocess.Popen(outside.enter() + ["busybox", "nc", "-ll", "-p", port, "-e", "/bin/echo", "hello"])
+                   for port in ("80", "81")]
+        self.addCleanup(lambda: [(s.kill(), s.wait()) for s in servers])
+        wait_until(lambda: outside.run("cat", "/proc/net/tcp", "/proc/net/tcp6").count(":005") >= 2, "the servers")
+        policy = containerd.directory / "egress.toml"
+        policy.write_text('[[allow]]\ncidr = "192.0.2.1/32"\nports = ["tcp/80"]\n')
+        pin = f"{policy}@sha256:{hashlib.sha256(policy.read_bytes()).hexdigest()}"
+        self.flags = ["--with-ns", f"network:{self.netns.path}", "--annotation", f"dev.nucleus.policy.egress={pin}"]
+
+    def test_run(self):
+        result = self.run_box("/bin/sh", "-c", "nc -w 5 192.0.2.1 80; nc -w 5 192.0.2.1 81 || echo refused",
+                              flags=[*self.flags, "--cap-drop", "CAP_NET_RAW"])
+        self.assertOk(result)
+        self.assertEqual(result.out.split(), ["hello", "refused"])
+        self.assertEqual(self.netns.run("nft", "list", "tables"), "")
+
+    def test_exec(self):
+        self.detached(flags=[*self.flags, "--cap-drop", "CAP_NET_RAW"])
+        self.assertEqual(self.exec("/bin/nc", "-w", "5", "192.0.2.1", "80").out, "hello\n")
+        self.assertNotEqual(self.exec("/bin/nc", "-w", "5", "192.0.2.1", "81").status, 0)
+        self.assertIn("table inet nucleus", self.netns.run("nft", "list", "tables"))
+
+    def test_with_a_capability_that_goes_around_it(self):
+        result = self.run_box("/bin/true", flags=self.flags)
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("CAP_NET_RAW goes around the egress policy", result.err)
+        self.assertEqual(self.netns.run("nft", "list", "tables"), "")
 
 
 def make_image(path, rootfs, cmd):

@@ -2,9 +2,11 @@
 capability over its network gets away: the second table stands where it has no hand.
 """
 
+import errno
 import json
 import os
 import pathlib
+import platform
 import signal
 import socket
 import stat
@@ -15,11 +17,12 @@ from harness import BUSYBOX, RUNTIME, NetworkNamespace, command, main, wait_unti
 from networks import NetworkCase, Sniffer
 from test_egress import allow
 
+SOCKET_CALL = {"x86_64": 41, "aarch64": 198}[platform.machine()]
 POLICY = "log = true\n" + allow("192.0.2.1/32 tcp/80 udp/5000", "2001:db8:1::1/128 tcp/80", "198.51.100.0/24")
 
 
 class MadeCase(NetworkCase):
-    mode = "bridge"
+    network = "bridge"
 
     def inside(self):
         return NetworkNamespace.of(self.state()["pid"])
@@ -122,7 +125,69 @@ class Bridge(Basics, MadeCase):
 
 
 class Userspace(Basics, MadeCase):
-    mode = "userspace"
+    network = "userspace"
+
+
+class Slirp(MadeCase):
+    """A host that has slirp4netns and no pasta."""
+
+    network = "userspace"
+
+    def setUp(self):
+        super().setUp()
+        # /usr/bin without pasta, for the runtime and what it starts.
+        (self.directory / "work").mkdir()
+        self.without_pasta = ["unshare", "--mount", "sh", "-ec",
+                              f"mount -t tmpfs none {self.directory}/work; mkdir {self.directory}/work/u {self.directory}/work/w; "
+                              f"mknod {self.directory}/work/u/pasta c 0 0; "
+                              f"mount -t overlay -o lowerdir=/usr/bin,upperdir={self.directory}/work/u,workdir={self.directory}/work/w "
+                              'none /usr/bin; exec "$@"', "sh"]
+
+    def runtime(self, *args, **keywords):
+        return command(self.host.enter() + self.without_pasta + [RUNTIME, "--root", self.root, *args], **keywords)
+
+    def test_reaches_the_outside(self):
+        server = self.serve("tcp/192.0.2.1/80", "udp/192.0.2.1/5000")
+        self.hold_open()
+        self.assertEqual(self.tcp("192.0.2.1", 80), "ok")
+        self.assertEqual(self.udp("192.0.2.1", 5000), "ok")
+        self.assertEqual({line[1] for line in server.seen()}, {"192.0.2.100"})
+        record = json.loads((self.root / self.id / "state.json").read_text())["network"]
+        self.assertTrue(self.programs("slirp4netns"), record)
+        self.assertEqual(self.programs("pasta"), [])
+
+    def programs(self, name):
+        """Of this test: those in its network namespace."""
+        own = os.stat(self.host.path).st_ino
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "comm").read_text().startswith(name) and (process / "ns/net").stat().st_ino == own:
+                    found.append(int(process.name))
+            except OSError:
+                pass
+        return found
+
+    def test_a_policy_holds(self):
+        server = self.serve("tcp/192.0.2.1/80", "tcp/192.0.2.1/81", "tcp/192.0.2.2/80")
+        self.policy(allow("192.0.2.1/32 tcp/80"))
+        self.hold_open()
+        self.assertEqual(self.tcp("192.0.2.1", 80), "ok")
+        self.assertEqual(self.tcp("192.0.2.1", 81), "ECONNREFUSED")
+        self.assertEqual(self.tcp("192.0.2.2", 80), "ECONNREFUSED")
+        self.assertEqual(len(server.seen()), 1)
+
+    def test_published_ports_need_pasta(self):
+        self.config["annotations"]["dev.nucleus.network.publish"] = "8080:7000"
+        self.assertFails(self.create(), "pasta, which is not installed")
+        self.assertEqual(self.left(), (set(), []))
+
+    def test_nothing_is_left(self):
+        self.policy(POLICY)
+        self.hold_open()
+        self.assertOk(self.delete("--force"))
+        wait_until(lambda: self.programs("slirp4netns") == [], "slirp4netns' end")
+        self.assertEqual(self.left(), (set(), []))
 
 
 class Names(MadeCase):
@@ -160,7 +225,7 @@ class Names(MadeCase):
 
 
 class NamesUserspace(Names):
-    mode = "userspace"
+    network = "userspace"
 
 
 class Hosts(MadeCase):
@@ -192,6 +257,32 @@ class Hosts(MadeCase):
         self.config["annotations"] = {}
         self.policy(POLICY)
         self.without_net_admin()
+
+    def without_nf_tables(self, error):
+        """The runtime, and what it starts, where sockets of NETLINK_NETFILTER are not to be had."""
+        loader = ("import ctypes, os, struct, sys\n"
+                  "def op(code, jt, jf, k): return struct.pack('HBBI', code, jt, jf, k)\n"
+                  f"program = op(0x20, 0, 0, 0) + op(0x15, 0, 5, {SOCKET_CALL}) + op(0x20, 0, 0, 16) + op(0x15, 0, 3, 16) \\\n"
+                  "    + op(0x20, 0, 0, 32) + op(0x15, 0, 1, 12) + op(6, 0, 0, 0x50000 | int(sys.argv[1])) + op(6, 0, 0, 0x7fff0000)\n"
+                  "code = ctypes.create_string_buffer(program, len(program))\n"
+                  "filter = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(program) // 8, ctypes.addressof(code)))\n"
+                  "assert ctypes.CDLL(None, use_errno=True).prctl(22, 2, filter, 0, 0) == 0, ctypes.get_errno()\n"
+                  "os.execv(sys.argv[2], sys.argv[2:])\n")
+        return command(self.host.enter() + ["/usr/bin/python3", "-c", loader, str(error), os.path.realpath(RUNTIME), "--root",
+                                            self.root, "run", "--bundle", self.bundle, self.id])
+
+    def test_a_kernel_without_nf_tables(self):
+        self.process["args"] = ["/bin/true"]
+        self.config["annotations"]["dev.nucleus.network"] = "none"
+        self.policy(POLICY)
+        self.write()
+        self.assertFails(self.without_nf_tables(errno.EPROTONOSUPPORT), "this kernel has no nf_tables")
+        self.assertNothingLeft()
+        self.config["annotations"] = {"dev.nucleus.network": "bridge"}
+        self.write()
+        self.assertFails(self.without_nf_tables(errno.EPROTONOSUPPORT), "this kernel has no nf_tables")
+        self.assertNothingLeft()
+        self.assertEqual(self.left(), (set(), []))
 
     def test_bridge_for_an_ordinary_user(self):
         self.config["annotations"]["dev.nucleus.mode"] = "agent"
@@ -230,7 +321,7 @@ class Hosts(MadeCase):
 class Rootless(MadeCase):
     """An ordinary user: rules and pasta in the container's own namespaces."""
 
-    mode = "userspace"
+    network = "userspace"
     USER = 65534
 
     def setUp(self):
@@ -333,7 +424,7 @@ class Faults(MadeCase):
 
 
 class None_(MadeCase):
-    mode = "none"
+    network = "none"
 
     def test_loopback_and_nothing_else(self):
         self.hold_open()
@@ -554,7 +645,7 @@ class Attacks(MadeCase):
 
 
 class AttacksUserspace(Attacks):
-    mode = "userspace"
+    network = "userspace"
 
     def test_arp(self):
         """What it says of others' addresses is not believed: the router's own entries are as they were."""

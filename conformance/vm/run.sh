@@ -25,7 +25,7 @@ suite=bookworm
 mirror=http://deb.debian.org/debian
 packages=(systemd systemd-sysv dbus libpam-systemd linux-image-amd64 kmod apparmor python3-minimal python3 busybox-static
           runc crun criu iptables uidmap procps iproute2 util-linux strace libstdc++6 libmnl0)
-default_modules=(cgroups devices namespaces exec lsm systemd netdevices rootless:Cgroups attest:Verity
+default_modules=(modules cgroups devices namespaces exec lsm systemd netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {

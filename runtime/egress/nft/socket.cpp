@@ -32,6 +32,8 @@ constexpr int kMaxAttempts = 16;
 // The kernel answers while it is asked; a longer silence is a defect, and nobody waits for ever.
 constexpr timeval kPatience{.tv_sec = 30, .tv_usec = 0};
 
+constexpr const char* kNone = "this kernel has no nf_tables, or cannot load its modules";
+
 Error KernelError(const nlmsghdr* message) {
   const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message));
   if (mnl_nlmsg_get_payload_len(message) < sizeof(nlmsgerr)) {
@@ -87,6 +89,9 @@ Element Read(nftnl_set_elem* element) {
 
 Result<Socket> Socket::Open() {
   Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
+  if (!fd && errno == EPROTONOSUPPORT) {
+    return std::unexpected(Failure(kNone, EOPNOTSUPP));
+  }
   if (!fd) {
     return std::unexpected(SysError("socket", "nf_tables"));
   }
@@ -170,7 +175,9 @@ Result<> Socket::Commit(Batch batch) {
         continue;
       }
       if (Error told = KernelError(message); told.code != 0 && !error) {
-        error = std::move(told);
+        // Of the batch itself, before any of its messages: nobody serves it.
+        const bool none = told.code == EOPNOTSUPP && message->nlmsg_seq == first;
+        error = none ? Failure(kNone, EOPNOTSUPP) : std::move(told);
       }
       // The last message is acknowledged in any case, unless the batch as such was refused.
       if (message->nlmsg_seq == last || (message->nlmsg_seq == first && error)) {

@@ -303,6 +303,8 @@ ANNOTATIONS = {
     "dev.nucleus.policy.landlock": [PIN],
     "dev.nucleus.policy.egress": [PIN],
     "dev.nucleus.rootfs.manifest": [PIN],
+    "dev.nucleus.rootfs.closure": [PIN],
+    "dev.nucleus.credentials": [],  # carried out: test_closure.py
     "dev.nucleus.rootfs.mode": [],  # carried out: test_rootfs_modes.py
     "dev.nucleus.network": [],  # carried out: test_network.py
     "dev.nucleus.network.publish": [],
@@ -352,7 +354,8 @@ class Annotation(Case):
                 with self.subTest(key=key, value=value):
                     # Policies and manifests are carried out (test_policies.py, test_attested.py): here their files are missing;
                     # traces too (test_learning.py): here the directory is.
-                    read = key.startswith("dev.nucleus.policy.") or key in ("dev.nucleus.rootfs.manifest", "dev.nucleus.seccomp.trace")
+                    read = key.startswith("dev.nucleus.policy.") or key in (
+                        "dev.nucleus.rootfs.manifest", "dev.nucleus.rootfs.closure", "dev.nucleus.seccomp.trace")
                     self.refused(key, value, "no such file or directory" if read else "not supported yet")
 
     def test_every_key_that_is_known_is_in_the_table(self):

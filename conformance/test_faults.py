@@ -33,6 +33,8 @@ NETWORK = """create.net-helper create.net-setup net.links net.rules net.outer-ru
     child.broker""".split()
 # What ends it where the root is the container's own: test_rootfs_modes.py has these.
 OWN_ROOT = ["root.copy", "root.overlay"]
+# What ends it where the bundle asks for credentials: test_closure.py has it.
+GIVEN = ["create.credentials"]
 # What ends it where systemd makes the cgroups: test_systemd.py has these.
 SYSTEMD = ["create.systemd-unit"]
 # What ends it where the system calls are traced: test_learning.py has these.
@@ -144,7 +146,7 @@ class Faults(Case):
 
 class Tables(Faults):
     def test_every_stage_has_its_case(self):
-        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + SYSTEMD + TRACED + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
+        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + GIVEN + SYSTEMD + TRACED + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
                                 KILL + DELETE + LOCK + UNREADABLE), sorted(STAGES))
 
     def test_without_a_fault_the_bundle_works(self):

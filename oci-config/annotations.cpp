@@ -110,6 +110,18 @@ Result<> ReadTrace(std::string_view key, const std::string& value, Annotations& 
   return {};
 }
 
+// Normal, so that it can be compared with other places.
+Result<> ReadCredentials(std::string_view key, const std::string& value, Annotations& out) {
+  const std::string slashed = value + "/";
+  if (!value.starts_with('/') || value.ends_with('/') || slashed.find("//") != std::string::npos ||
+      slashed.find("/./") != std::string::npos || slashed.find("/../") != std::string::npos) {
+    return std::unexpected(
+        Failure(Where(key) + "must be an absolute path in the container, without \"//\", \".\" and \"..\"", EINVAL));
+  }
+  out.credentials = value;
+  return {};
+}
+
 Result<> ReadGvisorPlatform(std::string_view key, const std::string& value, Annotations& out) {
   out.gvisor_platform = TRY(Word<GvisorPlatform>(
       key, value,
@@ -155,6 +167,8 @@ constexpr auto kTable = std::to_array<Row>({
      [](const Annotations& a) { return a.egress_policy.has_value(); }, true},
     {"dev.nucleus.rootfs.manifest", ReadPin<&Annotations::rootfs_manifest>,
      [](const Annotations& a) { return a.rootfs_manifest.has_value(); }, true},
+    {"dev.nucleus.rootfs.closure", ReadPin<&Annotations::rootfs_closure>,
+     [](const Annotations& a) { return a.rootfs_closure.has_value(); }, true},
     {"dev.nucleus.rootfs.mode", ReadRootfsMode, [](const Annotations& a) { return a.rootfs_mode != RootfsMode::kBind; },
      true},
     {"dev.nucleus.network", ReadNetwork, [](const Annotations& a) { return a.network != NetworkMode::kOci; }, true},
@@ -168,6 +182,7 @@ constexpr auto kTable = std::to_array<Row>({
      [](const Annotations& a) { return a.gvisor_runsc.has_value(); }},
     {"dev.nucleus.require.lockdown", ReadLockdown, [](const Annotations& a) { return a.require_lockdown.has_value(); },
      true},
+    {"dev.nucleus.credentials", ReadCredentials, [](const Annotations& a) { return !a.credentials.empty(); }, true},
     {"dev.nucleus.init", ReadInit, [](const Annotations& a) { return a.init.value_or(false); }, true},
 });
 

@@ -35,6 +35,7 @@ struct Annotations {
   std::optional<Pin> landlock_policy;
   std::optional<Pin> egress_policy;
   std::optional<Pin> rootfs_manifest;
+  std::optional<Pin> rootfs_closure;
   RootfsMode rootfs_mode = RootfsMode::kBind;
   NetworkMode network = NetworkMode::kOci;
   std::vector<PublishedPort> publish;
@@ -43,6 +44,7 @@ struct Annotations {
   GvisorNetwork gvisor_network = GvisorNetwork::kNone;
   std::optional<Pin> gvisor_runsc;
   std::optional<Lockdown> require_lockdown;
+  std::string credentials;   // the directory in the container for those of CREDENTIALS_DIRECTORY; empty: none
   std::optional<bool> init;  // a process 1 of the runtime's own; absent: as the mode has it
 };
 

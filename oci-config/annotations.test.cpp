@@ -147,12 +147,14 @@ BOOST_AUTO_TEST_CASE(every_pin_goes_to_its_own_member) {
                                 {"dev.nucleus.policy.landlock", "3"},
                                 {"dev.nucleus.policy.egress", "4"},
                                 {"dev.nucleus.rootfs.manifest", "5"},
+                                {"dev.nucleus.rootfs.closure", "7"},
                                 {"dev.nucleus.gvisor.runsc", "6"}});
   BOOST_TEST(all.seccomp_policy->path == "1");
   BOOST_TEST(all.capabilities_policy->path == "2");
   BOOST_TEST(all.landlock_policy->path == "3");
   BOOST_TEST(all.egress_policy->path == "4");
   BOOST_TEST(all.rootfs_manifest->path == "5");
+  BOOST_TEST(all.rootfs_closure->path == "7");
   BOOST_TEST(all.gvisor_runsc->path == "6");
 }
 
@@ -166,6 +168,7 @@ BOOST_AUTO_TEST_CASE(unsupported) {
       {"policy.landlock", "p"},
       {"policy.egress", "p"},
       {"rootfs.manifest", "p"},
+      {"rootfs.closure", "p"},
       {"rootfs.mode", "copy"},
       {"network", "none"},
       {"seccomp.trace", "/p"},
@@ -174,6 +177,7 @@ BOOST_AUTO_TEST_CASE(unsupported) {
       {"gvisor.runsc", "/p"},
       {"require.lockdown", "integrity"},
       {"init", "on"},
+      {"credentials", "/run/credentials"},
   };
   // One more is there, which only goes with another: network.publish.
   BOOST_TEST(std::size(kAsks) + 1 == KnownAnnotations().size());

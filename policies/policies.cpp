@@ -1,5 +1,6 @@
 #include "policies/policies.h"
 
+#include "policies/closure.h"
 #include "policies/seccomp_policy.h"
 
 namespace nucleus::policies {
@@ -45,6 +46,7 @@ Result<> CheckMode(const oci::Annotations& annotations) {
     TRY(check((std::string{"policy."} + kind).c_str(), *pin));
   }
   TRY(check("rootfs.manifest", annotations.rootfs_manifest));
+  TRY(check("rootfs.closure", annotations.rootfs_closure));
   TRY(check("gvisor.runsc", annotations.gvisor_runsc));
   if (!annotations.seccomp_trace.empty()) {
     return std::unexpected(Failure("annotations[\"dev.nucleus.seccomp.trace\"]: not in " + mode + " mode", EINVAL));
@@ -71,6 +73,13 @@ Result<Policies> Load(const oci::Annotations& annotations, const std::string& bu
                              ReadPinned(bundle, *annotations.rootfs_manifest, kMaxManifestBytes));
     policies.rootfs_manifest = Document{
         .kind = "rootfs.manifest", .file = std::move(file), .pinned = !annotations.rootfs_manifest->digest.empty()};
+  }
+  if (annotations.rootfs_closure) {
+    const char* where = "annotations[\"dev.nucleus.rootfs.closure\"]";
+    PinnedFile file = TRY_IN(where, ReadPinned(bundle, *annotations.rootfs_closure));
+    policies.closure = TRY_IN(where, ParseClosure(file.bytes, file.path));
+    policies.rootfs_closure = Document{
+        .kind = "rootfs.closure", .file = std::move(file), .pinned = !annotations.rootfs_closure->digest.empty()};
   }
   return policies;
 }

@@ -38,6 +38,9 @@ struct Policies {
   std::vector<Document> documents;  // in this order
   // "rootfs.manifest": no policy, and not kept; its bytes are let go once the root is verified.
   std::optional<Document> rootfs_manifest;
+  // "rootfs.closure": likewise.
+  std::optional<Document> rootfs_closure;
+  std::vector<std::string> closure;  // what it lists
 };
 
 // The kinds, and where the annotations pin each. Points into `annotations`.

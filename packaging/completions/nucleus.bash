@@ -25,13 +25,13 @@ declare -gA _nucleus_options=(
              --lsm-mount-context --detach --no-subreaper --no-pivot"
   [spec]="--bundle --rootless"
   [start]="" [state]="" [pause]="" [resume]="" [features]="" [policy]=""
-  [attest]="--output"
+  [attest]="--output --closure --store"
   [seccomp]="--output"
   [learn]="--bundle --output"
   [explain]="--json --config --id" [doctor]="--json"
   [egress]="--json --follow --policy"
 )
-_nucleus_with_value=" --root --log --log-format --cgroup-manager --rootless --events --head --id --policy --bundle -b --config -f --config-digest --console-socket
+_nucleus_with_value=" --closure --root --log --log-format --cgroup-manager --rootless --events --head --id --policy --bundle -b --config -f --config-digest --console-socket
   --pidfd-socket --pid-file --preserve-fds --process -p --cwd --env -e --user -u --additional-gids -g --cap -c --cgroup
   --process-label --apparmor --format --interval --resources -r --blkio-weight --cpu-period --cpu-quota --cpu-burst
   --cpu-share --cpu-rt-period --cpu-rt-runtime --cpu-idle --cpuset-cpus --cpuset-mems --memory --memory-reservation
@@ -75,7 +75,7 @@ _nucleus() {
     *--manage-cgroups-mode) _nucleus_reply -W "soft full strict ignore"; return ;;
     *--empty-ns) _nucleus_reply -W "network"; return ;;
     *--bundle | *-b | --root | *--image-path | *--work-path | learn--output | learn-o) compopt -o filenames; _nucleus_reply -d; return ;;
-    *--config | *-f | *-socket | *--pid-file | *--process | exec-p | --log | --events | *--resources | update-r | attest--output | attest-o | *--seccomp-trace | seccomp--output | seccomp-o)
+    *--config | *-f | *-socket | *--pid-file | *--process | exec-p | --log | --events | *--resources | update-r | attest--output | attest-o | attest--closure | *--seccomp-trace | seccomp--output | seccomp-o)
       compopt -o filenames; _nucleus_reply -f; return ;;
     *)
       if [[ $_nucleus_with_value == *[[:space:]]"$previous"[[:space:]]* ]]; then

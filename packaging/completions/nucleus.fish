@@ -112,6 +112,8 @@ complete -c nucleus -n "__fish_seen_subcommand_from seccomp" -s o -l output -r -
 complete -c nucleus -n "__fish_seen_subcommand_from seccomp; and __fish_seen_subcommand_from generate" -F
 complete -c nucleus -n "__fish_seen_subcommand_from attest; and not __fish_seen_subcommand_from verify" -x -a "create verify"
 complete -c nucleus -n "__fish_seen_subcommand_from attest" -s o -l output -r -F -d "Write the manifest to this file"
+complete -c nucleus -n "__fish_seen_subcommand_from attest" -l closure -r -F -d "List of what is mounted in the tree"
+complete -c nucleus -n "__fish_seen_subcommand_from attest" -l store -d "As a content store has it"
 complete -c nucleus -n "__fish_seen_subcommand_from attest; and __fish_seen_subcommand_from create verify" -F
 
 complete -c nucleus -n "__fish_seen_subcommand_from checkpoint restore" -l image-path -r -a "(__fish_complete_directories)" -d "Directory of the images"

@@ -21,9 +21,10 @@ std::string Line(const Finding& finding) {
   return finding.what.empty() ? line : line + ": " + finding.what;
 }
 
-Result<> VerifyTree(int root, std::string_view manifest, std::string_view manifest_name, std::string_view root_name) {
+Result<> VerifyTree(const TreeRoot& tree, std::string_view manifest, std::string_view manifest_name,
+                    std::string_view root_name) {
   const Manifest expected = TRY(ParseManifest(manifest, manifest_name));
-  const Report report = TRY_IN(root_name, CompareTree(root, expected));
+  const Report report = TRY_IN(root_name, CompareTree(tree, expected));
   if (report.count == 0) {
     return {};
   }

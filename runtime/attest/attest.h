@@ -16,9 +16,10 @@
 
 namespace nucleus::attest {
 
-// Describes the tree below `root` (a descriptor of a directory, O_PATH will do); reads every file. Errors name the
-// entry: what cannot be read, is a mount point, or changes meanwhile.
-Result<Manifest> DescribeTree(int root, unsigned threads = ThreadCount());
+// Describes the tree; reads every file. `store`: links are not told, and root owns everything, as in a content store
+// once it has taken a tree in, whoever looks at it. Errors name the entry: what cannot be read, is a mount point, or
+// changes meanwhile; a graft that has no place in the tree.
+Result<Manifest> DescribeTree(const TreeRoot& tree, bool store = false, unsigned threads = ThreadCount());
 
 enum class Kind : unsigned char { kMissing, kExtra, kDifferent };
 struct Finding {
@@ -37,10 +38,11 @@ struct Report {
 
 // Compares; the work is bounded by the manifest. A missing or an extra directory is one finding with all that is in it.
 // What cannot be read, is a mount point, or changes meanwhile is a finding too. Errors: of this process alone.
-Result<Report> CompareTree(int root, const Manifest& manifest, unsigned threads = ThreadCount());
+Result<Report> CompareTree(const TreeRoot& tree, const Manifest& manifest, unsigned threads = ThreadCount());
 
 // For create: an error of one line that lists what CompareTree has found, or that names the manifest's bad line.
 // `manifest` are the bytes whose digest was checked; the names are for messages.
-Result<> VerifyTree(int root, std::string_view manifest, std::string_view manifest_name, std::string_view root_name);
+Result<> VerifyTree(const TreeRoot& tree, std::string_view manifest, std::string_view manifest_name,
+                    std::string_view root_name);
 
 }  // namespace nucleus::attest

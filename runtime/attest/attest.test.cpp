@@ -44,11 +44,11 @@ struct Tree {
     BOOST_REQUIRE(::system(("rm -r " + path + name).c_str()) == 0);  // NOLINT(cert-env33-c)
   }
   [[nodiscard]] Manifest Describe(unsigned threads = 2) const {
-    return DescribeTree(root.get(), threads).value();
+    return DescribeTree({.root = root.get()}, false, threads).value();
   }
   // The lines of the findings.
   [[nodiscard]] std::string Compare(const Manifest& manifest, unsigned threads = 2) const {
-    const Report report = CompareTree(root.get(), manifest, threads).value();
+    const Report report = CompareTree({.root = root.get()}, manifest, threads).value();
     std::string lines;
     for (const Finding& finding : report.first) {
       lines += Line(finding) + "\n";
@@ -143,13 +143,13 @@ BOOST_AUTO_TEST_CASE(the_first_twenty_and_the_count) {
     tree.File("/x" + std::to_string(100 + i), "");
   }
   for (const unsigned threads : {1U, 8U}) {
-    const Report report = CompareTree(tree.root.get(), manifest, threads).value();
+    const Report report = CompareTree({.root = tree.root.get()}, manifest, threads).value();
     BOOST_TEST(report.count == 100U);
     BOOST_REQUIRE(report.first.size() == 20U);
     BOOST_TEST(report.first.front().path == "/x100");
     BOOST_TEST(report.first.back().path == "/x119");
   }
-  const Result<> verified = VerifyTree(tree.root.get(), Text(manifest), "m", "rootfs");
+  const Result<> verified = VerifyTree({.root = tree.root.get()}, Text(manifest), "m", "rootfs");
   BOOST_REQUIRE(!verified.has_value());
   BOOST_TEST(verified.error().message.starts_with("rootfs is not as m says: extra /x100, extra /x101, "));
   BOOST_TEST(verified.error().message.ends_with("extra /x119, and 80 more, 100 in all"));
@@ -158,10 +158,10 @@ BOOST_AUTO_TEST_CASE(the_first_twenty_and_the_count) {
 BOOST_AUTO_TEST_CASE(for_create) {
   const Tree tree;
   const std::string text = Text(tree.Describe());
-  BOOST_TEST(VerifyTree(tree.root.get(), text, "m", "rootfs").has_value());
-  BOOST_TEST(VerifyTree(tree.root.get(), "x", "m", "rootfs").error().message ==
+  BOOST_TEST(VerifyTree({.root = tree.root.get()}, text, "m", "rootfs").has_value());
+  BOOST_TEST(VerifyTree({.root = tree.root.get()}, "x", "m", "rootfs").error().message ==
              "m: line 1: must be \"nucleus-manifest 1\"");
-  BOOST_TEST(VerifyTree(-1, text, "m", "rootfs").error().message == "rootfs: bad file descriptor");
+  BOOST_TEST(VerifyTree({}, text, "m", "rootfs").error().message == "rootfs: bad file descriptor");
 }
 
 BOOST_AUTO_TEST_CASE(a_root_that_was_removed_does_not_pass) {
@@ -169,10 +169,10 @@ BOOST_AUTO_TEST_CASE(a_root_that_was_removed_does_not_pass) {
   std::string empty = tree.path + "/sub/empty";
   BOOST_REQUIRE(::mkdir(empty.c_str(), 0755) == 0);
   const Fd root{::open(empty.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-  const Manifest manifest = DescribeTree(root.get(), 1).value();
-  BOOST_TEST(CompareTree(root.get(), manifest, 1).value().count == 0U);
+  const Manifest manifest = DescribeTree({.root = root.get()}, false, 1).value();
+  BOOST_TEST(CompareTree({.root = root.get()}, manifest, 1).value().count == 0U);
   BOOST_REQUIRE(::rmdir(empty.c_str()) == 0);
-  BOOST_TEST(CompareTree(root.get(), manifest, 1).value().count == 1U);
+  BOOST_TEST(CompareTree({.root = root.get()}, manifest, 1).value().count == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(wide_and_deep) {

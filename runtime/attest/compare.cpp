@@ -89,7 +89,7 @@ class Comparer : public Visitor {
     const Entry& want = manifest_.Described(manifest_.entries[index]);
     const bool directory = handle.Is(S_IFDIR);
     const bool file = handle.Is(S_IFREG);
-    if (!directory && handle.status.stx_nlink > 1) {
+    if (!directory && handle.status.stx_nlink > 1 && !manifest_.store) {
       const std::lock_guard lock{mutex_};
       links_.push_back({.inode = InodeOf(handle), .entry = index});
     }
@@ -203,9 +203,15 @@ class Comparer : public Visitor {
 
 }  // namespace
 
-Result<Report> CompareTree(int root, const Manifest& manifest, unsigned threads) {
+Result<Report> CompareTree(const TreeRoot& tree, const Manifest& manifest, unsigned threads) {
+  // One that has no place in the tree would never be looked at, and be mounted all the same.
+  for (const auto& [path, node] : tree.grafts) {
+    if (manifest.Find(path) == kNone) {
+      return std::unexpected(Failure(Escape(path) + " is in the closure, and not in the manifest", ENOENT));
+    }
+  }
   Comparer comparer{manifest};
-  TRY(Walk(root, threads, comparer));
+  TRY(Walk(tree, threads, comparer));
   return comparer.Take();
 }
 

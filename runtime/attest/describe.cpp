@@ -11,6 +11,9 @@ namespace {
 
 class Describer : public Visitor {
  public:
+  explicit Describer(bool store) : store_(store) {
+  }
+
   bool Wants(const std::string& /*path*/) override {
     return true;
   }
@@ -25,9 +28,13 @@ class Describer : public Visitor {
       entry.verity = TRY(Inspector::Measure(handle));
       entry.content = TRY(inspector.Hash(handle));
     }
+    if (store_) {
+      entry.uid = 0;
+      entry.gid = 0;
+    }
     const std::lock_guard lock{mutex_};
     entries_.push_back(std::move(entry));
-    if (!directory && handle.status.stx_nlink > 1) {
+    if (!directory && handle.status.stx_nlink > 1 && !store_) {
       links_.emplace_back(InodeOf(handle), handle.path);
     }
     return directory;
@@ -38,7 +45,7 @@ class Describer : public Visitor {
   }
 
   Manifest Take() {
-    Manifest manifest{.entries = std::move(entries_)};
+    Manifest manifest{.entries = std::move(entries_), .store = store_};
     std::ranges::sort(manifest.entries, {}, &Entry::path);
     std::vector<Link> links;
     links.reserve(links_.size());
@@ -53,6 +60,7 @@ class Describer : public Visitor {
   }
 
  private:
+  bool store_;
   std::mutex mutex_;
   std::vector<Entry> entries_;
   std::vector<std::pair<Inode, std::string>> links_;
@@ -60,10 +68,16 @@ class Describer : public Visitor {
 
 }  // namespace
 
-Result<Manifest> DescribeTree(int root, unsigned threads) {
-  Describer describer;
-  TRY(Walk(root, threads, describer));
-  return describer.Take();
+Result<Manifest> DescribeTree(const TreeRoot& tree, bool store, unsigned threads) {
+  Describer describer{store};
+  TRY(Walk(tree, threads, describer));
+  Manifest manifest = describer.Take();
+  for (const auto& [path, node] : tree.grafts) {
+    if (manifest.Find(path) == kNone) {
+      return std::unexpected(Failure(Escape(path) + ": has no place in the tree", ENOENT));
+    }
+  }
+  return manifest;
 }
 
 }  // namespace nucleus::attest

@@ -57,6 +57,33 @@ bool KeepsVerity(int fd) {
          (status.f_type == EXT4_SUPER_MAGIC || status.f_type == F2FS_SUPER_MAGIC || status.f_type == BTRFS_SUPER_MAGIC);
 }
 
+// Where an entry is looked up: in the tree, or in the graft that it is (`name` is empty) or lies in.
+struct Place {
+  int directory = -1;
+  const char* name = "";
+};
+
+// Points into `path`.
+Place PlaceOf(const TreeRoot& tree, const std::string& path) {
+  for (std::size_t end = 1; !tree.grafts.empty() && end < path.size();) {
+    end = std::min(path.find('/', end + 1), path.size());
+    if (const auto graft = tree.grafts.find(std::string_view{path}.substr(0, end)); graft != tree.grafts.end()) {
+      return {.directory = graft->second, .name = path.c_str() + std::min(end + 1, path.size())};
+    }
+  }
+  return {.directory = tree.root, .name = BelowRoot(path)};
+}
+
+Result<> ReadStatus(Handle& handle) {
+  if (::statx(handle.node.get(), "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, kStatMask, &handle.status) != 0) {
+    return Errno();
+  }
+  if ((handle.status.stx_mask & kStatMask) != kStatMask) {
+    return std::unexpected(Failure("the filesystem does not tell all of its status"));
+  }
+  return {};
+}
+
 Type TypeOf(mode_t mode) {
   switch (mode & S_IFMT) {
     case S_IFDIR:
@@ -76,29 +103,47 @@ Type TypeOf(mode_t mode) {
   }
 }
 
+// On another type it could not be mounted, and on a link it would be mounted somewhere else.
+Result<Handle> OpenGraft(Handle place, int node) {
+  Handle handle{.path = std::move(place.path)};
+  handle.node = Fd{::fcntl(node, F_DUPFD_CLOEXEC, 0)};
+  if (!handle.node) {
+    return Errno();
+  }
+  TRY(ReadStatus(handle));
+  if (!handle.Is(place.status.stx_mode & S_IFMT) || !(handle.Is(S_IFDIR) || handle.Is(S_IFREG))) {
+    return std::unexpected(Error{.message = "its place is a " + std::string{TypeName(TypeOf(place.status.stx_mode))} +
+                                            ", and what is to be there a " +
+                                            std::string{TypeName(TypeOf(handle.status.stx_mode))},
+                                 .code = ENOTDIR});
+  }
+  return handle;
+}
+
 }  // namespace
 
-Inspector::Inspector(int root, int own_fds)
-    : root_(root), own_fds_(own_fds), buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {
+Inspector::Inspector(const TreeRoot& tree, int own_fds)
+    : tree_(tree), own_fds_(own_fds), buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {
 }
 
 Result<Handle> Inspector::Open(std::string path) const {
   Handle handle{.path = std::move(path)};
   constexpr std::uint64_t kResolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-  Result<Fd> node = sys::OpenAt2(root_, BelowRoot(handle.path), O_PATH | O_NOFOLLOW, kResolve);
+  Place place = PlaceOf(tree_, handle.path);
+  const bool graft = *place.name == '\0';
+  const int node_of_graft = place.directory;
+  if (graft) {
+    place = {.directory = tree_.root, .name = BelowRoot(handle.path)};
+  }
+  Result<Fd> node = sys::OpenAt2(place.directory, place.name, O_PATH | O_NOFOLLOW, kResolve);
   if (!node) {
     return node.error().code == EXDEV
                ? std::unexpected(Error{.message = "another filesystem is mounted here", .code = EXDEV})
                : Errno(node.error().code);
   }
   handle.node = *std::move(node);
-  if (::statx(handle.node.get(), "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, kStatMask, &handle.status) != 0) {
-    return Errno();
-  }
-  if ((handle.status.stx_mask & kStatMask) != kStatMask) {
-    return std::unexpected(Failure("the filesystem does not tell all of its status"));
-  }
-  return handle;
+  TRY(ReadStatus(handle));
+  return graft ? OpenGraft(std::move(handle), node_of_graft) : Result<Handle>{std::move(handle)};
 }
 
 Result<> Inspector::OpenToRead(Handle& handle) const {
@@ -173,7 +218,9 @@ Result<> Inspector::Unchanged(const Handle& handle) const {
   const struct statx& before = handle.status;
   struct statx now{};
   // By the name, so that it is seen as well when another inode has taken its place.
-  if (::statx(root_, BelowRoot(handle.path), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatMask, &now) != 0) {
+  const Place place = PlaceOf(tree_, handle.path);
+  if (::statx(place.directory, place.name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatMask, &now) !=
+      0) {
     return errno == ENOENT || errno == ENOTDIR ? Result<>{Changed()} : Result<>{Errno()};
   }
   const bool same = SameInode(before, now) && before.stx_mode == now.stx_mode && before.stx_uid == now.stx_uid &&

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,13 +29,21 @@ struct Handle {
   }
 };
 
+// A directory tree, and what is mounted in it: by its path, a file or a directory, in place of the entry of the same
+// type that the tree has there; none below another. All descriptors are borrowed and may be O_PATH.
+struct TreeRoot {
+  int root = -1;
+  std::map<std::string, int, std::less<>> grafts = {};
+};
+
 // Not shared between threads: it has the buffer that files are read into. Errors name no path.
 class Inspector {
  public:
-  // `root` is a descriptor of the tree's root, which may be O_PATH; `own_fds` one of /proc/self/fd. Both are borrowed.
-  Inspector(int root, int own_fds);
+  // `own_fds` is a descriptor of /proc/self/fd. Both are borrowed.
+  Inspector(const TreeRoot& tree, int own_fds);
 
-  // openat2 with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV: EXDEV at a mount point.
+  // openat2 with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV: EXDEV at a mount point. A graft is a tree of
+  // its own.
   [[nodiscard]] Result<Handle> Open(std::string path) const;
   // The very inode of the handle. Errors where it is neither a file nor a directory.
   Result<> OpenToRead(Handle& handle) const;
@@ -53,7 +62,7 @@ class Inspector {
   [[nodiscard]] Result<> Unchanged(const Handle& handle) const;
   Result<std::vector<Xattr>> Xattrs(const Handle& handle);
 
-  int root_;
+  const TreeRoot& tree_;
   int own_fds_;
   std::unique_ptr<char[]> buffer_;
 };

@@ -195,6 +195,9 @@ Result<> ReadFacts(Fields& fields, Entry& entry) {
 }
 
 Result<> ReadHardLink(Fields& fields, const Manifest& manifest, Entry& entry) {
+  if (manifest.store) {
+    return Bad("a hard link, and the first line says that none are told");
+  }
   const std::string first = TRY(Path(fields.Next()));
   entry.first = manifest.Find(first);
   if (entry.first == kNone) {
@@ -345,12 +348,12 @@ Result<Manifest> ParseManifest(std::string_view text, std::string_view name) {
   if (text.size() > kManifestLimit) {
     return Bad(std::string{name} + ": too large");
   }
-  if (!text.starts_with(kManifestHeader)) {
+  Manifest manifest{.entries = {}, .store = text.starts_with(kStoreHeader)};
+  if (!manifest.store && !text.starts_with(kManifestHeader)) {
     return Bad(at(1) + ": must be \"" + std::string{kManifestHeader.substr(0, kManifestHeader.size() - 1)} + "\"");
   }
-  Manifest manifest;
   std::size_t number = 1;
-  for (text.remove_prefix(kManifestHeader.size()); !text.empty();) {
+  for (text.remove_prefix(HeaderOf(manifest).size()); !text.empty();) {
     ++number;
     const std::size_t end = text.find('\n');
     if (end == std::string_view::npos) {

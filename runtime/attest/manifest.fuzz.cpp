@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     }
     return 0;
   }
-  std::string again{kManifestHeader};
+  std::string again{HeaderOf(*manifest)};
   for (const Entry& entry : manifest->entries) {
     AppendEntry(again, *manifest, entry);
     if (entry.path.find("/../") != std::string::npos || entry.path.ends_with("/..") ||

@@ -53,6 +53,8 @@ struct Entry {
 // Sorted by the bytes of the path; the first is "/".
 struct Manifest {
   std::vector<Entry> entries;
+  // Of a content store, which makes hard links of files that are equal when it likes: links are not told.
+  bool store = false;
 
   // The entry that tells what `entry` is: itself, or the first of its hard links.
   [[nodiscard]] const Entry& Described(const Entry& entry) const {
@@ -63,6 +65,10 @@ struct Manifest {
 };
 
 inline constexpr std::string_view kManifestHeader = "nucleus-manifest 1\n";
+inline constexpr std::string_view kStoreHeader = "nucleus-manifest 1 store\n";
+inline std::string_view HeaderOf(const Manifest& manifest) {
+  return manifest.store ? kStoreHeader : kManifestHeader;
+}
 // More text than this is not read: some two million entries.
 inline constexpr std::size_t kManifestLimit = std::size_t{256} << 20;
 

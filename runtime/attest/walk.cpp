@@ -90,8 +90,8 @@ Result<> VisitOne(Inspector& inspector, Visitor& visitor, std::string path, std:
   });
 }
 
-void Work(int root, int own_fds, Visitor& visitor, Pending& pending) {
-  Inspector inspector{root, own_fds};
+void Work(const TreeRoot& tree, int own_fds, Visitor& visitor, Pending& pending) {
+  Inspector inspector{tree, own_fds};
   std::vector<std::string> children;
   std::string path;
   while (pending.Pop(path)) {
@@ -119,13 +119,13 @@ unsigned ThreadCount() {
   return std::clamp(static_cast<unsigned>(CPU_COUNT(&processors)), 1U, kMostThreads);
 }
 
-Result<> Walk(int root, unsigned threads, Visitor& visitor) {
+Result<> Walk(const TreeRoot& tree, unsigned threads, Visitor& visitor) {
   const Fd own_fds = TRY(OpenOwnFds());
   Pending pending;
   std::vector<std::string> first{"/"};
   pending.Push(first);
   std::vector<std::thread> others;
-  const auto work = [&] { Work(root, own_fds.get(), visitor, pending); };
+  const auto work = [&] { Work(tree, own_fds.get(), visitor, pending); };
   for (unsigned i = 1; i < threads; ++i) {
     try {
       others.emplace_back(work);

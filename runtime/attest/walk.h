@@ -29,8 +29,8 @@ class Visitor {
 inline constexpr unsigned kMostThreads = 64;
 unsigned ThreadCount();
 
-// Visits "/" and what `visitor` wants of it, a directory before what is in it, otherwise in no order. `root` may be
-// O_PATH. Errors: what Trouble returns, want of descriptors or memory, no /proc.
-Result<> Walk(int root, unsigned threads, Visitor& visitor);
+// Visits "/" and what `visitor` wants of it, a directory before what is in it, otherwise in no order. Errors: what
+// Trouble returns, want of descriptors or memory, no /proc.
+Result<> Walk(const TreeRoot& tree, unsigned threads, Visitor& visitor);
 
 }  // namespace nucleus::attest

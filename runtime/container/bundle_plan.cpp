@@ -38,6 +38,7 @@ Result<BundlePlan> PlanBundle(const Settings& settings, const CreateOptions& opt
                                             .systemd = settings.cgroup_manager == CgroupManager::kSystemd,
                                             .traced = traced,
                                             .notify_directory = NotifyDirectory(settings, options),
+                                            .credentials_directory = settings.credentials_directory,
                                             .annotations = bundle.annotations,
                                             .resolv_conf = settings.root + "/" + options.id + "/" + net::kResolvConf},
                                            result.host, bundle.policies));

@@ -3,6 +3,7 @@
 #include "base/sha256.h"
 #include "oci-config/annotations.h"
 #include "oci-config/parse.h"
+#include "policies/closure.h"
 #include "runtime/confine/seccomp_names.h"
 
 namespace nucleus::container {
@@ -28,8 +29,10 @@ Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, con
   for (const policies::Document& document : result.documents) {
     warn_of_no_digest(document, "policy." + document.kind);
   }
-  if (result.rootfs_manifest) {
-    warn_of_no_digest(*result.rootfs_manifest, result.rootfs_manifest->kind);
+  for (const std::optional<policies::Document>* document : {&result.rootfs_manifest, &result.rootfs_closure}) {
+    if (document->has_value()) {
+      warn_of_no_digest(**document, (*document)->kind);
+    }
   }
   return result;
 }
@@ -72,6 +75,7 @@ Result<std::vector<PinCheck>> VerifyPins(const std::string& bundle) {
     rows.push_back({kind, pin, true});
   }
   rows.push_back({"rootfs.manifest", &annotations.rootfs_manifest, false});
+  rows.push_back({"rootfs.closure", &annotations.rootfs_closure, false});
   rows.push_back({"gvisor.runsc", &annotations.gvisor_runsc, false});
   for (const Row& row : rows) {
     if (!row.pin->has_value()) {
@@ -84,7 +88,10 @@ Result<std::vector<PinCheck>> VerifyPins(const std::string& bundle) {
     if (file) {
       check.pin = (*row.pin)->path + "@sha256:" + file->digest;
       policies::Policies parsed;
-      if (row.policy) {
+      if (row.pin == &annotations.rootfs_closure) {
+        const Result<std::vector<std::string>> closure = policies::ParseClosure(file->bytes, file->path);
+        good = closure ? Result<>{} : std::unexpected(closure.error());
+      } else if (row.policy) {
         good = policies::AddDocument(parsed, {.kind = row.name, .file = std::move(*file), .pinned = true},
                                      confine::IsSyscall);
       }

@@ -207,6 +207,14 @@ Result<> Checkpoint(const Settings& settings, const std::string& id, const CriuO
         Failure("annotations[\"dev.nucleus.rootfs.mode\"]: a container with a root of its own cannot be checkpointed",
                 ENOTSUP));
   }
+  if (annotations.rootfs_closure) {
+    return std::unexpected(Failure(
+        "annotations[\"dev.nucleus.rootfs.closure\"]: a container with a closure cannot be checkpointed", ENOTSUP));
+  }
+  if (!annotations.credentials.empty()) {
+    return std::unexpected(Failure(
+        "annotations[\"dev.nucleus.credentials\"]: a container with credentials cannot be checkpointed", ENOTSUP));
+  }
   if (annotations.network != oci::NetworkMode::kOci) {
     return std::unexpected(
         Failure("annotations[\"dev.nucleus.network\"]: a container with a network of nucleus's cannot be checkpointed",

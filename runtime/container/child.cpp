@@ -234,8 +234,8 @@ Result<std::optional<rootfs::Console>> BuildRoot(ChildInput& input, Gate& gate) 
   const rootfs::CgroupView view{.cgroups = &input.state.cgroups,
                                 .host = input.cgroup_host,
                                 .own_namespace = plan.namespaces.Creates(CLONE_NEWCGROUP)};
-  TRY(rootfs::Mount(plan.rootfs, handles, input.idmapped_sources, view, gate));
-  input.idmapped_sources.clear();
+  TRY(rootfs::Mount(plan.rootfs, handles, input.sources, view, gate));
+  input.sources.clear();
   FAULT_POINT("child.devices");
   TRY(rootfs::MakeDevices(plan.rootfs, handles));
   TRY(MakeWorkingDirectory(plan, handles));
@@ -308,7 +308,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   for (const Fd& join : input.joins) {
     keep.push_back(join.get());
   }
-  for (const Fd& source : input.idmapped_sources) {
+  for (const Fd& source : input.sources) {
     keep.push_back(source.get());
   }
   keep.push_back(input.root.tree.get());

@@ -19,8 +19,8 @@ struct ChildInput {
   // Namespaces to join after clone, opened by the runtime; parallel to plan->namespaces.join, empty where the runtime
   // or the joining helper has done it.
   std::vector<Fd> joins;
-  std::vector<Fd> idmapped_sources;  // OpenIdmappedSources
-  rootfs::VerifiedRoot root;         // of an attested one
+  std::vector<Fd> sources;    // of mounts, where the runtime has opened them; parallel to the plan's, or shorter
+  rootfs::VerifiedRoot root;  // of an attested one
   int channel = -1;
   int start_listener = -1;
   const confine::SharedProgram* program = nullptr;

@@ -33,6 +33,7 @@ struct Settings {
   void (*warn)(const std::string& message) = nullptr;  // never null once the shim has set it
   // Of the service manager that waits for a container to be ready, as in NOTIFY_SOCKET; empty: nobody waits.
   std::string notify_socket;
+  std::string credentials_directory;     // as in CREDENTIALS_DIRECTORY; empty: there is none
   evidence::EventLog* events = nullptr;  // of --events; null: nobody asked for any
 };
 

@@ -118,7 +118,7 @@ class Creation {
     TRY(MakePlan());
     stage_ = "rootfs";
     // Before anything is made, and before the lock: it may take its time.
-    root_ = TRY(VerifyRoot(plan_.rootfs, bundle_.policies));
+    root_ = TRY(VerifyRoot(plan_, bundle_.policies));
     stage_ = "create";
     making_ = true;
     Result<Created> created = MakeContainer();
@@ -355,7 +355,8 @@ class Creation {
     if (plan_.process && plan_.confinement.has_seccomp) {
       program_ = TRY(confine::SharedProgram::Create());
     }
-    std::vector<Fd> idmapped = TRY(OpenIdmappedSources(plan_));
+    std::vector<Fd> sources = TRY(OpenIdmappedSources(plan_));
+    TakeMadeSources(root_, sources);
     std::vector<oci::StateCgroup> enter = state_.cgroups;
     if (!CgroupsComeFirst()) {
       std::erase_if(enter, [](const oci::StateCgroup& cgroup) { return !cgroup.hierarchy.empty(); });
@@ -369,7 +370,7 @@ class Creation {
       ChildInput input{.plan = &plan_,
                        .cgroup_host = &host_.cgroups,
                        .joins = std::move(left),
-                       .idmapped_sources = std::move(idmapped),
+                       .sources = std::move(sources),
                        .root = std::move(root_),
                        .channel = child_channel.get(),
                        .start_listener = start_listener_.get(),

@@ -189,6 +189,14 @@ class Restoration {
       return std::unexpected(Failure(
           "annotations[\"dev.nucleus.rootfs.mode\"]: a container with a root of its own cannot be restored", ENOTSUP));
     }
+    if (bundle_.annotations.rootfs_closure) {
+      return std::unexpected(Failure(
+          "annotations[\"dev.nucleus.rootfs.closure\"]: a container with a closure cannot be restored", ENOTSUP));
+    }
+    if (!bundle_.annotations.credentials.empty()) {
+      return std::unexpected(Failure(
+          "annotations[\"dev.nucleus.credentials\"]: a container with credentials cannot be restored", ENOTSUP));
+    }
     if (bundle_.annotations.network != oci::NetworkMode::kOci) {
       // Its links, and the rules that a mode loads without a policy, are nucleus-net's to make: criu knows of neither.
       return std::unexpected(Failure(

@@ -81,6 +81,10 @@ Result<policies::Policies> WithModeDefaults(const oci::Spec& spec, const policie
   if (policies.rootfs_manifest) {
     result.rootfs_manifest = WithoutBytes(*policies.rootfs_manifest);
   }
+  if (policies.rootfs_closure) {
+    result.rootfs_closure = WithoutBytes(*policies.rootfs_closure);
+    result.closure = policies.closure;
+  }
   if (!result.capabilities) {
     result.capabilities.emplace();
   }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/plan/made_mounts.h"
 #include "runtime/plan/mode.h"
 #include "runtime/plan/network.h"
 #include "runtime/plan/sysctl.h"
@@ -556,6 +557,8 @@ Result<Plan> PlanBundle(const oci::Spec& spec, const Options& options, const Hos
   }
   plan.hooks = spec.hooks;
   PlanNotify(options, host, plan);
+  TRY(PlanCredentials(options, host, plan));
+  TRY(PlanClosure(host, policies, plan));
   TRY(CheckLockdown(options.annotations.require_lockdown, host));
   TRY(PlanInit(options.annotations, policies.mode.has_value(), plan));
   TRY(PlanNetwork(options.annotations, policies, options, host, plan));

@@ -69,6 +69,13 @@ struct BindMount {
   MountOptions options;
   // The source can be reached by the runtime and not by the container's user, who mounts: the runtime opens it.
   bool private_source = false;
+  // What the runtime makes of the source before there is a container, and hands over.
+  enum class Made : unsigned char {
+    kNot,
+    kClosure,      // a path of the closure, verified with the root filesystem
+    kCredentials,  // a tmpfs with copies of the credentials
+  };
+  Made made = Made::kNot;
   // With the mappings of the mount itself, or, where it has none, those of the container's user namespace.
   bool idmap = false;
   bool recursive_idmap = false;
@@ -161,6 +168,8 @@ struct Options {
   bool traced = false;   // a tracer is told of every system call
   // Absolute, on the host: where the container finds a NOTIFY_SOCKET; empty: it gets none.
   std::string notify_directory;
+  // Absolute, on the host: CREDENTIALS_DIRECTORY; empty: there is none.
+  std::string credentials_directory;
   oci::Annotations annotations;  // the bundle's
   std::string resolv_conf;       // absolute, on the host: what a container whose names the gate answers gets
 };

@@ -115,7 +115,7 @@ class Mounter {
       : resolver_(handles.root.get()), ledger_(handles.ledger.get()), view_(view), gate_(gate) {
   }
 
-  // The next bind mount's source, when the runtime has opened it (idmapped); -1: by its path.
+  // The next bind mount's source, when the runtime has opened it; -1: by its path.
   void UseSource(int source) {
     source_ = source;
   }
@@ -215,12 +215,12 @@ std::string Describe(const plan::MountStep& step) {
 
 }  // namespace
 
-Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped,
-               const CgroupView& view, CgroupGate& gate) {
+Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& sources, const CgroupView& view,
+               CgroupGate& gate) {
   Mounter mounter{handles, view, gate};
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const plan::MountStep& step = plan.mounts[i];
-    mounter.UseSource(i < idmapped.size() ? idmapped[i].get() : -1);
+    mounter.UseSource(i < sources.size() ? sources[i].get() : -1);
     Result<> done = std::visit(mounter, step);
     if (!done) {
       return std::unexpected(Context(Describe(step), std::move(done).error()));

@@ -40,6 +40,8 @@ struct VerifiedRoot {
   // A mount that no host path leads to, private and with the root's flags. Else the directory: whoever may not make
   // such a mount has the child make it, of the same directory.
   bool detached = false;
+  // What was made of the sources of mounts; parallel to Rootfs::mounts, or empty.
+  std::vector<Fd> made;
 };
 
 // Makes such a mount of `directory`. EPERM where the caller has no CAP_SYS_ADMIN over its mount namespace.
@@ -55,9 +57,10 @@ struct CgroupView {
   bool own_namespace = false;  // a cgroup namespace: the hierarchies are mounted, not bound
 };
 
-// `idmapped`: the sources of idmapped mounts, parallel to plan.mounts; may be empty where there are none.
-Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& idmapped,
-               const CgroupView& view, CgroupGate& gate);
+// `sources`: those that the runtime has opened (idmapped and private ones, a closure's); parallel to plan.mounts, or
+// shorter.
+Result<> Mount(const plan::Rootfs& plan, const Handles& handles, const std::vector<Fd>& sources, const CgroupView& view,
+               CgroupGate& gate);
 // Default and listed nodes, /dev/fd and its like, /dev/ptmx.
 Result<> MakeDevices(const plan::Rootfs& plan, const Handles& handles);
 Result<> WriteSysctls(const oci::StringMap& sysctls);

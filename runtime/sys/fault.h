@@ -15,6 +15,7 @@ namespace nucleus::sys {
 // Every stage that can be made to fail, in the order of a container's life.
 // clang-format off: one a line, whatever their lengths.
 inline constexpr auto kFaultStages = std::to_array<std::string_view>({
+    "create.credentials",
     "create.rootfs-verify",
     "root.copy",
     "root.overlay",

@@ -2,15 +2,20 @@
 #include "runtime/attest/attest.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/sha256.h"
+#include "policies/closure.h"
+#include "policies/pinned_file.h"
 #include "runtime/sys/syscalls.h"
 #include "shim/cli/commands.h"
 
@@ -22,7 +27,7 @@ constexpr std::size_t kChunk = std::size_t{64} << 10;
 // Writes the text a piece at a time; returns its digest.
 Result<std::string> WriteManifest(const attest::Manifest& manifest, int fd, const std::string& name) {
   Sha256 hash;
-  std::string text{attest::kManifestHeader};
+  std::string text{attest::HeaderOf(manifest)};
   const auto flush = [&]() -> Result<> {
     hash.Update(text.data(), text.size());
     TRY(WriteAll(fd, text, name));
@@ -75,21 +80,21 @@ Result<std::string> WriteFile(const attest::Manifest& manifest, const std::strin
   return digest;
 }
 
-Result<int> Create(int root, const AttestCommand& command) {
+Result<int> Create(const attest::TreeRoot& tree, const AttestCommand& command) {
   if (command.manifest.empty()) {
-    const attest::Manifest manifest = TRY_IN(command.directory, attest::DescribeTree(root));
+    const attest::Manifest manifest = TRY_IN(command.directory, attest::DescribeTree(tree, command.store));
     const std::string digest = TRY(WriteManifest(manifest, STDOUT_FILENO, "stdout"));
     TRY(WriteAll(STDERR_FILENO, "sha256:" + digest + "\n", "stderr"));
     return 0;
   }
   TRY(CheckOutside(command.manifest, command.directory));
-  const attest::Manifest manifest = TRY_IN(command.directory, attest::DescribeTree(root));
+  const attest::Manifest manifest = TRY_IN(command.directory, attest::DescribeTree(tree, command.store));
   const std::string digest = TRY(WriteFile(manifest, command.manifest));
   TRY(WriteAll(STDOUT_FILENO, command.manifest + "@sha256:" + digest + "\n", "stdout"));
   return 0;
 }
 
-Result<int> Verify(int root, const AttestCommand& command) {
+Result<int> Verify(const attest::TreeRoot& tree, const AttestCommand& command) {
   attest::Manifest manifest;
   {
     const std::string text = TRY(ReadFile(command.manifest, attest::kManifestLimit));
@@ -101,7 +106,7 @@ Result<int> Verify(int root, const AttestCommand& command) {
     }
     manifest = TRY(attest::ParseManifest(text, command.manifest));
   }
-  const attest::Report report = TRY_IN(command.directory, attest::CompareTree(root, manifest));
+  const attest::Report report = TRY_IN(command.directory, attest::CompareTree(tree, manifest));
   if (report.count == 0) {
     return 0;
   }
@@ -117,11 +122,27 @@ Result<int> Verify(int root, const AttestCommand& command) {
                                  " says: differences: " + std::to_string(report.count)));
 }
 
+// Each path of the list where it lies here, in the tree as it is going to be mounted there.
+Result<std::vector<Fd>> OpenClosure(const std::string& list, attest::TreeRoot& tree) {
+  std::vector<Fd> nodes;
+  if (list.empty()) {
+    return nodes;
+  }
+  const std::string text = TRY(ReadFile(list, policies::kMaxPolicyBytes));
+  for (std::string& path : TRY(policies::ParseClosure(text, list))) {
+    nodes.push_back(TRY_IN(list, sys::OpenAt2(AT_FDCWD, path, O_PATH | O_NOFOLLOW, RESOLVE_NO_MAGICLINKS)));
+    tree.grafts.emplace(std::move(path), nodes.back().get());
+  }
+  return nodes;
+}
+
 }  // namespace
 
 Result<int> Attest(const AttestCommand& command) {
   const Fd root = TRY(sys::Open(command.directory, O_PATH | O_DIRECTORY));
-  return command.verify ? Verify(root.get(), command) : Create(root.get(), command);
+  attest::TreeRoot tree{.root = root.get(), .grafts = {}};
+  const std::vector<Fd> closure = TRY(OpenClosure(command.closure, tree));
+  return command.verify ? Verify(tree, command) : Create(tree, command);
 }
 
 }  // namespace nucleus::shim

@@ -543,13 +543,18 @@ Result<Command> ParseAttest(Arguments arguments) {
   AttestCommand command;
   CLI::App app{
       "Describe a directory tree in a manifest, or compare it with one:\n"
-      "  nucleus attest create [-o FILE] DIR\n"
-      "  nucleus attest verify DIR MANIFEST[@sha256:HEX]",
+      "  nucleus attest create [--store] [--closure LIST] [-o FILE] DIR\n"
+      "  nucleus attest verify [--closure LIST] DIR MANIFEST[@sha256:HEX]",
       "nucleus attest"};
   app.add_option("-o,--output", command.manifest, "create: write the manifest to this file and print its pin");
+  app.add_option("--closure", command.closure, "file that lists, a path a line, what is mounted in the tree");
+  app.add_flag("--store", command.store, "create: root is the owner of all, and hard links are not told");
   PARSE(app, arguments);
   TRY(arguments.Expect(2, 3));
   command.directory = arguments.words[1];
+  if (app.count("--closure") != 0 && command.closure.empty()) {
+    return Usage("--closure must not be empty");
+  }
   if (arguments.words[0] == "create") {
     TRY(arguments.Expect(2, 2));
     if (app.count("--output") != 0 && command.manifest.empty()) {
@@ -563,6 +568,9 @@ Result<Command> ParseAttest(Arguments arguments) {
   TRY(arguments.Expect(3, 3));
   if (app.count("--output") != 0) {
     return Usage("attest verify has no output");
+  }
+  if (command.store) {
+    return Usage("attest verify takes --store from the manifest");
   }
   command.verify = true;
   command.manifest = arguments.words[2];

@@ -117,6 +117,8 @@ struct AttestCommand {
   std::string directory;
   std::string manifest;  // path: of create's output ("" is the standard output), of verify's input
   std::string digest;    // of verify: the pin's 64 digits; "" for none
+  std::string closure;   // path of a list: what is mounted in the tree; "" for nothing
+  bool store = false;    // of create: as a content store has it
 };
 struct ExplainCommand {
   container::CreateOptions options;

@@ -288,6 +288,9 @@ Result<int> RunCommandLine(CommandLine& line) {
                                .cgroup_manager = line.global.cgroup_manager,
                                .warn = [](const std::string& message) { Log(Level::kWarning, message); }};
   settings.notify_socket = NotifySocket();
+  if (const char* credentials = std::getenv("CREDENTIALS_DIRECTORY"); credentials != nullptr) {
+    settings.credentials_directory = credentials;
+  }
   std::optional<evidence::EventLog> events;
   if (!line.global.events.empty()) {
     events.emplace(TRY(evidence::EventLog::Open(line.global.events, line.global.root, PreservedFds(*line.command))));

@@ -4,6 +4,7 @@ nixpkgs; each part of such a bundle changed, and refused.
 NIXPKGS_LIB, the directory `lib` of nixpkgs, is what the NixOS module takes; without it those tests are skipped.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import textwrap
 import unittest
 
 from harness import BUSYBOX, IS_NUCLEUS, PROJECT, RUNTIME, Case, command, main
@@ -299,6 +301,206 @@ class Changed(Nix):
                 self.assertFails(result, *words)
                 self.assertEqual(result.out, "")
                 self.assertNothingLeft()
+
+
+def blocks(kind):
+    """The indented blocks of docs/nix.md that `<!-- nix: KIND -->` stands before."""
+    found, lines = [], (PROJECT / "docs/nix.md").read_text().splitlines()
+    for number, line in enumerate(lines):
+        if line == f"<!-- nix: {kind} -->":
+            text = itertools.takewhile(lambda line: line.startswith("    ") or not line, lines[number + 1:])
+            found.append(textwrap.dedent("\n".join(text)).strip() + "\n")
+    return found
+
+
+# The names that the page uses, of what the tests have.
+NAMES = (f'let b = import {SOURCE}/tests/bundles.nix {{ busybox = "{BUSYBOX}"; nucleus = "{RUNTIME}"; }}; '
+         "pkgs = b.pkgs // { busybox = b.pkgs.shell; }; nucleusLib = b.lib; in ")
+
+
+class Page(Nix):
+    """docs/nix.md, step by step. `nix build` of a flake takes nixpkgs: the same expression is built without."""
+
+    def test_steps(self):
+        flake, = blocks("parse")
+        self.assertOk(self.store.run("nix-instantiate", "--parse", "-E", flake))
+        bundle, = blocks("bundle")
+        (self.directory / "web.nix").write_text(bundle)
+        built = self.store.run("nix-build", "--out-link", self.directory / "result", "-E",
+                               f"{NAMES} import {self.directory}/web.nix {{ inherit pkgs nucleusLib; }}")
+        self.assertOk(built)
+        self.ids.add("web")
+        (self.directory / "bin").mkdir()
+        (self.directory / "bin/nucleus").write_text(f'#!/bin/sh\nexec "{RUNTIME}" --root "{self.root}" "$@"\n')
+        (self.directory / "bin/nucleus").chmod(0o755)
+        commands, = blocks("commands")
+        first, *rest = commands.splitlines()
+        self.assertEqual(first, "nix build .#web")
+        self.assertEqual(len(rest), 3)
+        for line in rest:
+            result = command(["sh", "-euc", line], cwd=self.directory,
+                             env={**os.environ, "PATH": f"{self.directory}/bin:{os.environ['PATH']}"})
+            self.assertOk(result)
+        self.assertEqual(result.out, "<h1>it runs</h1>\n")
+
+
+def render(unit):
+    """A unit as NixOS writes it from what the module says."""
+    def lines(values):
+        for key, value in sorted(values.items()):
+            for each in value if isinstance(value, list) else [value]:
+                yield f"{key}={str(each).lower() if isinstance(each, bool) else each}"
+
+    head = {key[0].upper() + key[1:]: " ".join(unit[key]) if isinstance(unit[key], list) else unit[key]
+            for key in ("description", "after", "requires", "bindsTo") if unit.get(key)}
+    head |= {key: " ".join(value) if isinstance(value, list) else value for key, value in unit.get("unitConfig", {}).items() if value}
+    text = ["[Unit]", *lines(head)]
+    if "serviceConfig" in unit:
+        text += ["", "[Service]", *lines(unit["serviceConfig"])]
+    return "\n".join(text + ["", "[Install]", f"WantedBy={' '.join(unit['wantedBy'])}", ""])
+
+
+@unittest.skipUnless(NIXPKGS_LIB, "NIXPKGS_LIB does not name the directory lib of nixpkgs")
+class Module(Nix):
+    """The NixOS module. What of NixOS it writes to is in tests/module.nix: options without meaning."""
+
+    def evaluated(self, expression):
+        result = self.store.evaluate(f"let lib = import {NIXPKGS_LIB}; arguments = {{ inherit lib; "
+                                     f'busybox = "{BUSYBOX}"; nucleus = "{RUNTIME}"; }}; in {expression}')
+        self.assertOk(result)
+        return json.loads(result.out)
+
+    def failures(self, containers):
+        return self.evaluated(f"(import {SOURCE}/tests/module.nix (arguments // {{ containers = {containers}; }})).failed")
+
+    def units(self):
+        """Unit name → text, built: what their lines name is there."""
+        module = self.evaluated(f"import {SOURCE}/tests/services.nix arguments")
+        self.assertEqual(module["failed"], [])
+        self.assertEqual(module["tmpfiles"], ["d /var/lib/web 0750 100000 100000 -"])
+        units = {f"{name}.service": render(unit) for name, unit in module["services"].items()}
+        return units | {f"{name}.target": render(unit) for name, unit in module["targets"].items()}
+
+    def test_units(self):
+        """UPDATE=1 in the environment writes the expected ones anew."""
+        expected = SOURCE / "tests/units"
+        units = {name: re.sub(rf"{self.store.path}/[0-9a-z]{{32}}-", "STORE/", text) for name, text in self.units().items()}
+        if os.environ.get("UPDATE"):
+            shutil.rmtree(expected, ignore_errors=True)
+            expected.mkdir()
+            for name, text in units.items():
+                (expected / name).write_text(text)
+        self.assertEqual(units, {path.name: path.read_text() for path in expected.iterdir()})
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze here")
+    def test_systemd_takes_them(self):
+        for attribute in ("pkgs.runtime", "pkgs.coreutils"):
+            self.store.built(attribute)
+        directory = self.directory / "units"
+        directory.mkdir()
+        for name, text in self.units().items():
+            (directory / name).write_text(text)
+        # Others of the host's units are no business of this test: what is looked for is a complaint about these.
+        result = command(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *directory.iterdir()],
+                         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"})
+        self.assertEqual([line for line in (result.out + result.err).splitlines() if "nucleus-" in line], [], result)
+        self.assertOk(result)
+        (directory / "nucleus-db.service").write_text("[Service]\nExecStart=/nowhere\nKillMod=x\n")
+        result = command(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", directory / "nucleus-db.service"])
+        self.assertIn("nucleus-db.service", result.out + result.err)
+
+    def test_what_does_not_go_together(self):
+        bundles = f"let b = import {SOURCE}/tests/bundles.nix {{ inherit (arguments) busybox nucleus; }}; in "
+        for container, words in (
+                ("{ }", "either bundle or rootfs must be given"),
+                ("{ bundle = b.copiedBundle; rootfs = b.copied; }", "either bundle or rootfs must be given"),
+                ('{ bundle = b.copiedBundle; secrets.a = "/x"; }', "its bundle was built without credentials"),
+                ('{ bundle = b.copiedBundle; environment.A = "x"; }', "are the bundle's"),
+                ('{ bundle = b.copiedBundle; after = [ "nobody" ]; }', "after names one that is not there: nobody"),
+                ("{ bundle = b.copiedBundle; health.command = [ ]; }", "health.command is empty")):
+            with self.subTest(container=container):
+                failed = self.failures(f"{bundles} {{ web = {container}; }}")
+                self.assertEqual(len(failed), 1, failed)
+                self.assertIn("container web", failed[0])
+                self.assertIn(words, failed[0])
+
+    def test_wrong_options(self):
+        for options, words in (('{ mod = "x"; }', "mod' does not exist"), ("{ notify = 1; }", "notify' is not of type"),
+                               ('{ configDigest = "sha256:1"; }', "configDigest' is not of type"),
+                               ('{ ports = [ "80" ]; network = "bridge"; }', "ports"), ('{ network = "host"; }', "network' is not of type")):
+            with self.subTest(options=options):
+                result = self.store.evaluate(
+                    f'(import {SOURCE}/tests/module.nix {{ lib = import {NIXPKGS_LIB}; busybox = "{BUSYBOX}"; nucleus = "{RUNTIME}"; '
+                    f"containers.web = {{ rootfs = bundles.copied; process.args = [ \"x\" ]; mode = \"agent\"; }} // {options}; }}).services")
+                self.assertNotEqual(result.status, 0)
+                self.assertIn(words, result.err)
+
+    def test_the_page_s_service(self):
+        """Its bundle runs with what its unit gives it: without systemd, so that the test stands in for it."""
+        block, = blocks("module")
+        service = block.removeprefix("services.nucleus.containers.web = ").rstrip().removesuffix(";")
+        expression = (f'(import {SOURCE}/tests/module.nix {{ lib = import {NIXPKGS_LIB}; busybox = "{BUSYBOX}"; nucleus = "{RUNTIME}"; '
+                      f"containers.web = {service.replace('/var/lib/web', str(self.directory / 'data'))}; }})")
+        result = self.store.evaluate(f"({NAMES} {expression}.services.nucleus-web.serviceConfig)")
+        self.assertOk(result)
+        unit = json.loads(result.out)
+        self.assertEqual(unit["LoadCredential"], ["token:/var/lib/secrets/token"])
+        # What the unit's texts refer to, built.
+        self.assertOk(self.store.run("nix-build", "--no-out-link", "-E", f"{NAMES} derivation {{ name = \"unit\"; "
+                                     f"system = builtins.currentSystem; builder = pkgs.runtimeShell; PATH = \"${{pkgs.coreutils}}/bin\"; "
+                                     f"args = [ \"-c\" \"echo >$out\" ]; unit = builtins.toJSON {expression}.services.nucleus-web.serviceConfig; }}"))
+        digest = dict(line.split("=", 1) for line in pathlib.Path(unit["EnvironmentFile"]).read_text().splitlines())
+        self.directory.chmod(0o755)
+        given = self.directory / "given"
+        given.mkdir()
+        (given / "token").write_text("s3cret")
+        data = self.directory / "data"
+        data.mkdir()
+        self.ids.add("nucleus-web")
+        words = unit["ExecStart"].replace("--systemd-cgroup ", "").replace("/run/nucleus", str(self.root))
+        for name, value in digest.items():
+            words = words.replace("${%s}" % name, value)
+        result = command(words.split(), env={**os.environ, "CREDENTIALS_DIRECTORY": str(given)})
+        self.assertOk(result)
+        self.assertEqual(result.out, "s3cret")
+        self.assertFails(command(words.split(), env=os.environ), "CREDENTIALS_DIRECTORY is not set")
+
+    def test_flake(self):
+        """With a nixpkgs of its library and the test's packages: what the flake has, and that it fits together."""
+        nixpkgs = ("{ inherit lib; legacyPackages = lib.genAttrs [ \"x86_64-linux\" \"aarch64-linux\" ] (system: b.pkgs // { inherit system; "
+                   "callPackage = path: _: builtins.seq (import path) b.pkgs.runtime; writeText = builtins.toFile; hello = b.pkgs.shell; "
+                   "diffutils = b.pkgs.coreutils; mkShell = arguments: arguments; "
+                   "} // lib.genAttrs [ \"clang-tools\" \"ccache\" \"boost\" \"python3\" \"jq\" \"nftables\" \"strace\" ] (_: b.pkgs.shell)); }")
+        outputs = self.evaluated(f"""
+            let b = import {SOURCE}/tests/bundles.nix {{ inherit (arguments) busybox nucleus; }};
+                flake = import {PROJECT}/flake.nix;
+                self = flake.outputs {{ inherit self; nixpkgs = {nixpkgs}; }};
+                modules = lib.evalModules {{ modules = [ self.nixosModules.default {{
+                  config._module = {{ check = false; args.pkgs = b.pkgs; }}; }} ]; }};
+                overlaid = self.overlays.default (b.pkgs // {{ callPackage = _: _: b.pkgs.runtime; }} // overlaid) {{ }};
+            in {{ inputs = builtins.attrNames flake.inputs; outputs = builtins.attrNames self;
+                 packages = builtins.attrNames self.packages.aarch64-linux; lib = builtins.attrNames self.lib.x86_64-linux;
+                 checks = map (check: self.checks.x86_64-linux.${{check}}.drvPath) (builtins.attrNames self.checks.x86_64-linux);
+                 shell = builtins.length self.devShells.x86_64-linux.default.packages;
+                 module = modules.config.services.nucleus.package == b.pkgs.runtime;
+                 overlay = builtins.attrNames overlaid ++ builtins.attrNames overlaid.nucleusLib; }}""")
+        functions = ["mkAgentRootfs", "mkBundle", "mkRootfs"]
+        self.assertEqual(outputs["inputs"], ["nixpkgs"])
+        self.assertEqual(outputs["outputs"], ["checks", "devShells", "lib", "nixosModules", "overlays", "packages"])
+        self.assertEqual(outputs["packages"], ["default", "nucleus", "options"])
+        self.assertEqual(outputs["lib"], functions)
+        self.assertEqual(len(outputs["checks"]), 3)
+        self.assertEqual(outputs["shell"], 7)
+        self.assertTrue(outputs["module"])
+        self.assertEqual(outputs["overlay"], ["nucleus", "nucleusLib", *functions])
+
+    def test_docs_of_the_options(self):
+        page = self.evaluated(f"import {SOURCE}/module/docs.nix {{ inherit lib; }}")
+        path = PROJECT / "docs/nix-options.md"
+        if os.environ.get("UPDATE"):
+            path.write_text(page)
+        self.assertEqual(path.read_text(), page)
+        self.assertIn("## `services.nucleus.containers.<name>.health.command`", page)
 
 
 if __name__ == "__main__":

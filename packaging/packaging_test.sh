@@ -41,6 +41,8 @@ expected=(
   usr/share/doc/nucleus/egress.md
   usr/share/doc/nucleus/gate.md
   usr/share/doc/nucleus/network.md
+  usr/share/doc/nucleus/nix.md
+  usr/share/doc/nucleus/nix-options.md
   usr/share/doc/nucleus/operations.md
   usr/share/doc/nucleus/policies.md
   usr/share/doc/nucleus/threat-model.md

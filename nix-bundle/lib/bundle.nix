@@ -162,5 +162,7 @@ in
           (mounts ++ (if given ? credentials then [{ destination = given.credentials; }] else [ ]))) (open text);
         annotations = open (toJSON annotations);
       };
-    };
+    }
+    # What a unit has to know of it.
+    // { nucleusBundle = { credentials = given ? credentials; }; };
 }

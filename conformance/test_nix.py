@@ -155,6 +155,14 @@ class Build(Nix):
                 self.assertEqual(self.store.built(attribute), bundle)
                 self.assertEqual(self.store.run("nix-store", "--query", "--hash", *paths).out, before)
 
+    def test_the_same_bits_in_a_sandbox(self):
+        """Where whoever builds is not root, and the store's files are nobody's."""
+        paths = " ".join([BUSYBOX, RUNTIME, *filter(os.path.exists, ("/lib", "/lib64", "/usr/lib"))])
+        for attribute in ("copied", "linked", "copiedBundle", "linkedBundle"):
+            with self.subTest(attribute=attribute):
+                self.store.built(attribute)
+                self.assertOk(self.store.build(attribute, "--check", "--option", "sandbox", "true", "--option", "sandbox-paths", paths))
+
     def test_what_a_root_is(self):
         copied, linked = self.store.built("copied"), self.store.built("linked")
         for root in (copied, linked):
@@ -352,7 +360,7 @@ def render(unit):
                 yield f"{key}={str(each).lower() if isinstance(each, bool) else each}"
 
     head = {key[0].upper() + key[1:]: " ".join(unit[key]) if isinstance(unit[key], list) else unit[key]
-            for key in ("description", "after", "requires", "bindsTo") if unit.get(key)}
+            for key in ("description", "after", "requires", "bindsTo", "partOf") if unit.get(key)}
     head |= {key: " ".join(value) if isinstance(value, list) else value for key, value in unit.get("unitConfig", {}).items() if value}
     text = ["[Unit]", *lines(head)]
     if "serviceConfig" in unit:

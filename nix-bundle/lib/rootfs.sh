@@ -4,7 +4,8 @@ set -eu
 umask 022
 
 cp -dR "$links" "$out"
-chmod u+w "$out"
+# Whoever builds need not be root.
+chmod -R u+w "$out"
 # The graph: a path, the derivation that made it, the number of its references, and these, a line each.
 while read -r path; do
   read -r _

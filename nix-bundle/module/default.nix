@@ -39,6 +39,7 @@ let
       (name: container: nameValuePair "${topology}-${name}" (container // {
         after = map (other: "${topology}-${other}") container.after;
         wantedBy = [ "nucleus-${topology}.target" ];
+        partOf = [ "nucleus-${topology}.target" ];
       }))
       containers)
     cfg.topologies);
@@ -115,8 +116,8 @@ in
       });
       default = { };
       description = ''
-        Containers that belong together: `nucleus-TOPOLOGY-NAME.service` each, and `nucleus-TOPOLOGY.target` for all. One
-        waits for those that its `after` names to be up: with `notify` until they say so, with `health.command` until that
+        Containers that belong together: `nucleus-TOPOLOGY-NAME.service` each, and `nucleus-TOPOLOGY.target`, which starts and
+        stops all of them (in place of their own `wantedBy`). One waits for those that its `after` names to be up: with `notify` until they say so, with `health.command` until that
         succeeds.
       '';
     };

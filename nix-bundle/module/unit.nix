@@ -43,6 +43,7 @@ in
       wantedBy = container.wantedBy;
       after = [ "network.target" ] ++ others;
       requires = others;
+      partOf = container.partOf or [ ];
       unitConfig.RequiresMountsFor = mapAttrsToList (_: volume: toString volume.source) container.volumes;
       serviceConfig = mkMerge [
         log

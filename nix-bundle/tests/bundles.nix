@@ -9,6 +9,8 @@ let
     extraFiles."/srv/run" = { text = "#!/bin/sh\necho ran\n"; executable = true; };
     extraFiles."/srv/link" = { link = "/etc/greeting"; };
     extraFiles."/srv/stored" = "${pkgs.greeting}";
+    # A directory of its own on the way to the store's places.
+    extraFiles."${dirOf builtins.storeDir}/note" = "x";
     mountPoints = [ "/data" ];
   };
   common = {

@@ -59,7 +59,7 @@ struct Tree {
 };
 
 std::string Text(const Manifest& manifest) {
-  std::string text{kManifestHeader};
+  std::string text{HeaderOf(manifest)};
   for (const Entry& entry : manifest.entries) {
     AppendEntry(text, manifest, entry);
   }
@@ -162,6 +162,72 @@ BOOST_AUTO_TEST_CASE(for_create) {
   BOOST_TEST(VerifyTree({.root = tree.root.get()}, "x", "m", "rootfs").error().message ==
              "m: line 1: must be \"nucleus-manifest 1\"");
   BOOST_TEST(VerifyTree({}, text, "m", "rootfs").error().message == "rootfs: bad file descriptor");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_mounted_takes_the_place_of_what_is_there) {
+  const Tree tree;
+  const Tree other;
+  other.File("/sub/file", "more");
+  tree.Directory("/store");
+  tree.Directory("/store/a");
+  tree.File("/store/a/hidden", "");
+  tree.File("/store/b", "");
+  const Fd file{::openat(other.root.get(), "sub/file", O_PATH | O_CLOEXEC)};
+  const TreeRoot with{.root = tree.root.get(), .grafts = {{"/store/a", other.root.get()}, {"/store/b", file.get()}}};
+  for (const unsigned threads : {1U, 8U}) {
+    const Manifest manifest = ParseManifest(Text(DescribeTree(with, false, threads).value()), "m").value();
+    BOOST_TEST(manifest.Find("/store/a/sub/file") != kNone);
+    BOOST_TEST(manifest.Find("/store/a/hidden") == kNone);
+    BOOST_TEST(manifest.entries[manifest.Find("/store/b")].size == 4U);
+    BOOST_TEST(CompareTree(with, manifest, threads).value().count == 0U);
+    // Without what is mounted it is another tree.
+    BOOST_TEST(CompareTree({.root = tree.root.get()}, manifest, threads).value().count != 0U);
+  }
+  const Manifest manifest = DescribeTree(with).value();
+  other.File("/sub/file", "less");
+  const Report report = CompareTree(with, ParseManifest(Text(manifest), "m").value()).value();
+  BOOST_REQUIRE(report.count == 2U);
+  BOOST_TEST(Line(report.first[0]) == "different /store/a/sub/file: content differs");
+  BOOST_TEST(Line(report.first[1]) == "different /store/b: content differs");
+}
+
+BOOST_AUTO_TEST_CASE(a_place_to_mount_on_has_to_be_there) {
+  const Tree tree;
+  const Tree other;
+  const auto with = [&](const char* path) {
+    return TreeRoot{.root = tree.root.get(), .grafts = {{path, other.root.get()}}};
+  };
+  BOOST_TEST(DescribeTree(with("/nowhere")).error().message == "/nowhere: has no place in the tree");
+  BOOST_TEST(DescribeTree(with("/link")).error().message ==
+             "/link: its place is a link, and what is to be there a dir");
+  BOOST_TEST(DescribeTree(with("/other")).error().message ==
+             "/other: its place is a file, and what is to be there a dir");
+  BOOST_TEST(CompareTree(with("/nowhere"), tree.Describe()).error().message ==
+             "/nowhere is in the closure, and not in the manifest");
+}
+
+BOOST_AUTO_TEST_CASE(a_store_tells_no_links_and_no_owners) {
+  const Tree tree;
+  BOOST_REQUIRE(::fchownat(tree.root.get(), "sub/file", ::getuid(), ::getgid(), 0) == 0);
+  const Manifest manifest = DescribeTree({.root = tree.root.get()}, true).value();
+  const std::string text = Text(manifest);
+  BOOST_TEST(text.starts_with("nucleus-manifest 1 store\n"));
+  BOOST_TEST(text.find("hardlink") == std::string::npos);
+  for (const Entry& entry : manifest.entries) {
+    BOOST_TEST(entry.uid == 0U);
+    BOOST_TEST(entry.gid == 0U);
+  }
+  const Manifest read = ParseManifest(text, "m").value();
+  BOOST_TEST(Text(read) == text);
+  if (::getuid() == 0) {
+    BOOST_TEST(tree.Compare(read).empty());
+    tree.Remove("/sub/same");
+    tree.File("/sub/same", "");
+    BOOST_TEST(tree.Compare(read).empty());
+  }
+  BOOST_TEST(ParseManifest("nucleus-manifest 1 store\n/ dir 0755 0:0\n/a fifo 0644 0:0\n/b hardlink /a\n", "m")
+                 .error()
+                 .message == "m: line 4: a hard link, and the first line says that none are told");
 }
 
 BOOST_AUTO_TEST_CASE(a_root_that_was_removed_does_not_pass) {

@@ -23,7 +23,7 @@ build() {  # PRESET: what it prints only when it fails
 }
 
 part "formatting: clang-format"
-find base bench cmake conformance oci-config policies runtime shim \( -name '*.cpp' -o -name '*.h' -o -name '*.c' \) \
+find base bench cmake conformance front oci-config policies runtime shim \( -name '*.cpp' -o -name '*.h' -o -name '*.c' \) \
   -exec clang-format-19 --dry-run -Werror {} +
 
 part "clang 19: its warnings, and the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -36,7 +36,7 @@ part "clang-tidy"
 # The analyzer follows fewer paths of one function than it would (225,000 steps): what lies beyond takes more than half of the
 # time.
 run-clang-tidy-19 -quiet -j "$jobs" -p build/asan -extra-arg=-Xclang -extra-arg=-analyzer-config -extra-arg=-Xclang \
-  -extra-arg=max-nodes=50000 "^$PWD/(base|oci-config|policies|runtime|shim)/.*(?<!\.test)(?<!\.fuzz)\.cpp$" >"$log" 2>&1 ||
+  -extra-arg=max-nodes=50000 "^$PWD/(base|front|oci-config|policies|runtime|shim)/.*(?<!\.test)(?<!\.fuzz)\.cpp$" >"$log" 2>&1 ||
   { grep -vE '^\[|warnings generated' "$log"; echo "clang-tidy found something"; exit 1; }
 
 part "fuzzers: each for ${FUZZ_SECONDS:=60} s"

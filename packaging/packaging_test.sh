@@ -24,6 +24,7 @@ expected=(
   usr/bin/nucleus
   usr/libexec/nucleus/nucleus-systemd
   usr/libexec/nucleus/nucleus-net
+  usr/libexec/nucleus/nucleus-front
   usr/share/man/man8/nucleus.8.gz
   usr/share/bash-completion/completions/nucleus
   usr/share/zsh/vendor-completions/_nucleus
@@ -45,6 +46,7 @@ expected=(
   usr/share/doc/nucleus/nix-options.md
   usr/share/doc/nucleus/operations.md
   usr/share/doc/nucleus/policies.md
+  usr/share/doc/nucleus/sandbox.md
   usr/share/doc/nucleus/threat-model.md
   usr/share/nucleus/policies/examples/landlock.toml
   usr/share/nucleus/policies/schema/landlock.schema.json
@@ -121,11 +123,18 @@ commands=$("$binary" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' 
 # shellcheck disable=SC2034  # the completion reads them
 offered=$(COMP_WORDS=(nucleus "") COMP_CWORD=1 && _nucleus && printf '%s\n' "${COMPREPLY[@]}" | sort)
 [[ $offered == "$commands" ]] || fail "the bash completion offers other commands than nucleus has: $offered"
+fronts=$(sed -n '/kFrontCommands/,/});/s/^ *{"\([a-z]*\)",.*/\1/p' shim/cli/front.h | xargs)
+[[ -n $fronts ]] || fail "no front ends found in shim/cli/front.h"
 for command in global $commands; do
   if [[ $command == global ]]; then
     help=$("$binary" --help)
   else
-    help=$("$binary" "$command" --help)
+    # Where it is installed is not where nucleus looks for its front ends here: this is how it calls them.
+    if [[ " $fronts " == *" $command "* ]]; then
+      help=$("$scratch/extracted/usr/libexec/nucleus/nucleus-front" 0 "$command" --help)
+    else
+      help=$("$binary" "$command" --help)
+    fi
     grep -q "^\.\(It \)\?Cm $command\$" docs/man/nucleus.8 || fail "the man page lacks $command"
     grep -q "'$command:" packaging/completions/_nucleus || fail "the zsh completion lacks $command"
     grep -q -- "-a $command -d" packaging/completions/nucleus.fish || fail "the fish completion lacks $command"

@@ -30,13 +30,19 @@ declare -gA _nucleus_options=(
   [learn]="--bundle --output"
   [explain]="--json --config --id" [doctor]="--json"
   [egress]="--json --follow --policy"
+  [sandbox]="--rootfs --rootfs-overlay --workspace --workspace-exec --volume --mount-config --env --env-fd --secret
+            --memory --cpus --pids --timeout --allow --dns --broker --publish --network --runtime --user --gpu
+            --cdi-dir --seccomp --landlock --egress --hostname --cwd --name --no-terminal --learn --print-bundle
+            --config"
 )
 _nucleus_with_value=" --closure --root --log --log-format --cgroup-manager --rootless --events --head --id --policy --bundle -b --config -f --config-digest --console-socket
   --pidfd-socket --pid-file --preserve-fds --process -p --cwd --env -e --user -u --additional-gids -g --cap -c --cgroup
   --process-label --apparmor --format --interval --resources -r --blkio-weight --cpu-period --cpu-quota --cpu-burst
   --cpu-share --cpu-rt-period --cpu-rt-runtime --cpu-idle --cpuset-cpus --cpuset-mems --memory --memory-reservation
   --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --output -o --image-path --work-path --manage-cgroups-mode
-  --empty-ns --parent-path --page-server --status-fd --lsm-profile --lsm-mount-context --seccomp-trace "
+  --empty-ns --parent-path --page-server --status-fd --lsm-profile --lsm-mount-context --seccomp-trace --rootfs --workspace --volume --mount-config --env-fd --secret --cpus --pids --timeout --allow --dns
+  --broker --publish --network --runtime --gpu --cdi-dir --seccomp --landlock --egress --hostname --name
+  --learn --print-bundle "
 
 _nucleus_reply() {  # compgen's options
   mapfile -t COMPREPLY < <(compgen "$@" -- "${COMP_WORDS[COMP_CWORD]}")
@@ -74,6 +80,10 @@ _nucleus() {
     list--format | list-f | ps--format | ps-f) _nucleus_reply -W "table json"; return ;;
     *--manage-cgroups-mode) _nucleus_reply -W "soft full strict ignore"; return ;;
     *--empty-ns) _nucleus_reply -W "network"; return ;;
+    sandbox--rootfs | sandbox--learn | sandbox--print-bundle | sandbox--cdi-dir | sandbox--workspace) compopt -o filenames; _nucleus_reply -d; return ;;
+    sandbox--seccomp | sandbox--landlock | sandbox--egress) compopt -o filenames; _nucleus_reply -f; return ;;
+    sandbox--network) _nucleus_reply -W "none bridge userspace"; return ;;
+    sandbox--runtime) _nucleus_reply -W "native gvisor"; return ;;
     *--bundle | *-b | --root | *--image-path | *--work-path | learn--output | learn-o) compopt -o filenames; _nucleus_reply -d; return ;;
     *--config | *-f | *-socket | *--pid-file | *--process | exec-p | --log | --events | *--resources | update-r | attest--output | attest-o | attest--closure | *--seccomp-trace | seccomp--output | seccomp-o)
       compopt -o filenames; _nucleus_reply -f; return ;;
@@ -89,7 +99,7 @@ _nucleus() {
       _nucleus_reply -W "${_nucleus_options[global]}"
     else
       _nucleus_reply -W "create start state kill delete run exec list ps pause resume update events checkpoint restore spec features
-        attest policy seccomp learn explain doctor egress"
+        attest policy seccomp learn explain doctor egress sandbox"
     fi
   elif [[ $current == -* ]]; then
     _nucleus_reply -W "${_nucleus_options[$command]} --help"

@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "runtime/container/host.h"
+#include "shim/cli/front.h"
 
 namespace nucleus::shim {
 namespace {
@@ -660,8 +661,14 @@ constexpr auto kCommands = std::to_array<CommandRow>({
 std::string CommandList() {
   constexpr std::size_t kColumn = 12;
   std::string text = "Commands:";
+  const auto add = [&text](std::string_view name, std::string_view summary) {
+    text += "\n  " + std::string{name} + std::string(kColumn - name.size(), ' ') + std::string{summary};
+  };
   for (const CommandRow& row : kCommands) {
-    text += "\n  " + std::string{row.name} + std::string(kColumn - row.name.size(), ' ') + std::string{row.summary};
+    add(row.name, row.summary);
+  }
+  for (const auto& [name, summary] : kFrontCommands) {
+    add(name, summary);
   }
   return text + "\n\n`nucleus COMMAND --help` lists the options of a command.";
 }
@@ -754,6 +761,9 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
                         .words = Words(arguments.words.begin() + 1, arguments.words.end()),
                         .stand = row.stand});
     }
+  }
+  if (IsFrontCommand(line.name)) {
+    return FrontCommand{.options = argc - 1 - static_cast<int>(arguments.words.size())};
   }
   return Usage("unknown command \"" + line.name + "\"");
 }

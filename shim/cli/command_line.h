@@ -133,6 +133,10 @@ struct EgressCommand {
   bool follow = false;
   std::string policy;  // the new one's pin; empty: look only
 };
+// One of nucleus-front's (front.h).
+struct FrontCommand {
+  int options = 0;  // how many words stand before it
+};
 struct VersionCommand {};
 struct HelpCommand {
   std::string text;
@@ -142,7 +146,7 @@ using Command = std::variant<CreateCommand, RunCommand, StartCommand, StateComma
                              ExecCommand, ListCommand, PsCommand, PauseCommand, ResumeCommand, UpdateCommand,
                              EventsCommand, VerifyEventsCommand, CheckpointCommand, RestoreCommand, SpecCommand,
                              PolicyCommand, SeccompCommand, LearnCommand, FeaturesCommand, AttestCommand,
-                             ExplainCommand, DoctorCommand, EgressCommand, VersionCommand, HelpCommand>;
+                             ExplainCommand, DoctorCommand, EgressCommand, FrontCommand, VersionCommand, HelpCommand>;
 
 struct CommandLine {
   GlobalOptions global;

@@ -195,6 +195,9 @@ struct Dispatch {
   Result<int> operator()(const EgressCommand& command) const {
     return Egress(settings, command);
   }
+  Result<int> operator()(const FrontCommand&) const {
+    return std::unexpected(Failure("nucleus-front was not executed", ENOEXEC));  // main has done it
+  }
   Result<int> operator()(const VersionCommand&) const {
     TRY(WriteAll(STDOUT_FILENO, VersionText(), "stdout"));
     return 0;

@@ -9,6 +9,7 @@
 #include "runtime/sys/fault.h"
 #include "runtime/sys/self.h"
 #include "shim/cli/commands.h"
+#include "shim/cli/front.h"
 #include "shim/cli/log.h"
 
 namespace {
@@ -43,6 +44,11 @@ bool MayEnterContainer(char** words) {
   return false;
 }
 
+int BecomeFront(int argc, char** argv, int options) {
+  shim::Log(shim::Level::kError, shim::BecomeFront(argc, argv, options).message);
+  return 1;
+}
+
 }  // namespace
 
 #ifdef NUCLEUS_STATIC
@@ -62,6 +68,10 @@ int main(int argc, char** argv) {
   // A caller that ignores its children's ends hands that down; hooks and the container's process are waited for here.
   ::signal(SIGCHLD, SIG_DFL);
   sys::ListFaultsIfAsked();
+  // At once where nothing stands in front of it, as a person writes it.
+  if (argc > 1 && shim::IsFrontCommand(argv[1])) {
+    return BecomeFront(argc, argv, 0);
+  }
   // Before the command line is looked at closely, which the protected image would have to do again.
   if (MayEnterContainer(argv + 1)) {
     if (const Result<> safe = sys::ProtectSelf(argv); !safe) {
@@ -70,6 +80,9 @@ int main(int argc, char** argv) {
     }
   }
   shim::CommandLine line = shim::ParseCommandLine(argc, argv);
+  if (const auto* front = line.command ? std::get_if<shim::FrontCommand>(&*line.command) : nullptr; front != nullptr) {
+    return BecomeFront(argc, argv, front->options);
+  }
   const Result<int> status = shim::RunCommandLine(line);
   if (!status) {
     shim::Log(shim::Level::kError, status.error().message);

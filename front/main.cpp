@@ -1,0 +1,58 @@
+// nucleus-front: the front ends, which write bundles and call nucleus. It is nucleus that executes it:
+//
+//   nucleus-front NUMBER OPTION... COMMAND ARGUMENT...     NUMBER: how many words stand before the command
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+
+#include "base/fd.h"
+#include "front/sandbox/options.h"
+#include "front/sandbox/run.h"
+#include "shim/cli/log.h"
+
+namespace {
+
+using namespace nucleus;
+
+Result<int> Sandbox(const front::Globals& globals, front::Words words) {
+  const front::SandboxCommandLine line = TRY(front::ParseSandbox(std::move(words)));
+  if (!line.help.empty()) {
+    TRY(WriteAll(STDOUT_FILENO, line.help, "stdout"));
+    return 0;
+  }
+  return front::RunSandbox(globals, line.options);
+}
+
+Result<int> Main(front::Words words) {
+  std::size_t number = 0;
+  const bool good = words.size() >= 2 &&
+                    std::from_chars(words[0].data(), words[0].data() + words[0].size(), number).ec == std::errc{} &&
+                    number < words.size() - 1;
+  if (!good) {
+    return std::unexpected(Failure("nucleus-front is for nucleus to call: nucleus sandbox --help", EINVAL));
+  }
+  const auto command = words.begin() + 1 + static_cast<std::ptrdiff_t>(number);
+  const front::Globals globals{.words = front::Words(words.begin() + 1, command)};
+  if (*command == "sandbox") {
+    return Sandbox(globals, front::Words(command + 1, words.end()));
+  }
+  return std::unexpected(Failure("unknown command \"" + *command + "\"", EINVAL));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::signal(SIGCHLD, SIG_DFL);
+  // The container's ids pass through what is made for them, whatever the caller's mask; the command has it too.
+  constexpr mode_t kMask = 022;
+  ::umask(kMask);
+  const Result<int> status = Main(front::Words(argv + 1, argv + argc));
+  if (!status) {
+    shim::Log(shim::Level::kError, status.error().message);
+    return 1;
+  }
+  return *status;
+}

@@ -1,0 +1,14 @@
+// --allow, --dns and --broker → an egress policy (docs/egress.md).
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "front/sandbox/options.h"
+
+namespace nucleus::front {
+
+// The document; empty where nothing may be connected to. It has been read by the policies' own reader.
+Result<std::string> EgressDocument(const SandboxOptions& options);
+
+}  // namespace nucleus::front

@@ -771,7 +771,7 @@ server.serve_forever()
 class Network(SandboxTests, NetworkCase):
     """What may be connected to, as coding agents need it. The sandbox's host is a network namespace of the test's own."""
 
-    mode = "bridge"
+    network = "bridge"
 
     def setUp(self):
         super().setUp()

@@ -20,6 +20,7 @@ def _enabled():
 
 
 APPARMOR = _enabled()
+SELINUX = os.path.exists("/sys/fs/selinux/enforce")
 needs_it = unittest.skipUnless(APPARMOR and shutil.which("apparmor_parser"),
                                "needs AppArmor and its parser" if APPARMOR else "AppArmor is not enabled on this kernel")
 
@@ -196,7 +197,69 @@ class WithoutAppArmor(Labels):
         self.assertOk(self.run_container())
 
 
-@unittest.skipIf(os.path.exists("/sys/fs/selinux/enforce"), "SELinux is enabled on this kernel")
+@unittest.skipUnless(SELINUX, "SELinux is not enabled on this kernel (NUCLEUS_VM_LSM=selinux vm/run.sh has it)")
+class Selinux(Labels):
+    """Labels of the reference policy, which the machine has loaded."""
+
+    LABEL = "unconfined_u:unconfined_r:unconfined_t:s0"
+    OTHER = "system_u:system_r:initrc_t:s0"
+    MOUNT = "system_u:object_r:tmp_t:s0"
+
+    def label(self, pid):
+        return pathlib.Path(f"/proc/{pid}/attr/current").read_text().rstrip("\0\n")
+
+    @rule("MUST", "config.md#linux-process", "selinuxLabel is the process's")
+    def test_a_label_is_the_processs(self):
+        own = self.label("self")
+        for label in (self.LABEL, self.OTHER):
+            with self.subTest(label=label):
+                self.process["selinuxLabel"] = label
+                pid = self.running()
+                self.assertEqual(self.label(pid), label)
+                self.assertEqual(self.exec("/bin/cat", "/proc/self/attr/current").out.rstrip("\0\n"), label)
+                self.assertOk(self.delete("--force"))
+        self.assertEqual(self.label("self"), own)
+
+    def test_none(self):
+        self.assertEqual(self.label(self.running()), self.label("self"))
+
+    def test_exec_with_one_of_its_own(self):
+        self.process["selinuxLabel"] = self.LABEL
+        self.running()
+        result = self.exec("/bin/cat", "/proc/self/attr/current", flags=["--process-label", self.OTHER])
+        self.assertOk(result)
+        self.assertEqual(result.out.rstrip("\0\n"), self.OTHER)
+
+    def test_without_proc_in_the_container(self):
+        self.config["mounts"] = [m for m in self.config["mounts"] if m["destination"] != "/proc"]
+        self.linux["maskedPaths"] = self.linux["readonlyPaths"] = []
+        self.process["selinuxLabel"] = self.LABEL
+        self.assertEqual(self.label(self.running()), self.LABEL)
+
+    def test_a_label_that_the_policy_does_not_know(self):
+        self.process["selinuxLabel"] = "system_u:system_r:nucleus_test_none_t:s0"
+        self.assertRefused("process.selinuxLabel")
+        self.process["selinuxLabel"] = ""
+        self.running()
+        result = self.exec("/bin/true", flags=["--process-label", "nucleus_test_none"])
+        self.assertFails(result, "selinuxLabel", status=255 if IS_NUCLEUS else result.status)
+
+    @rule("MUST", "config-linux.md#mount-label", "mountLabel is the label of what is mounted")
+    def test_mount_label(self):
+        self.linux["mountLabel"] = self.MOUNT
+        pid = self.running("echo x > /dev/shm/file && exec sleep 1000")
+        mounts = pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+        labelled = {line.split()[4] for line in mounts if f'context="{self.MOUNT}"' in line or f"context={self.MOUNT}" in line}
+        self.assertLessEqual({"/dev", "/dev/shm"}, labelled)
+        self.assertNotIn("/proc", labelled)
+        self.assertEqual(os.getxattr(f"/proc/{pid}/root/dev/shm/file", "security.selinux").rstrip(b"\0").decode(), self.MOUNT)
+
+    def test_a_mount_label_that_the_policy_does_not_know(self):
+        self.linux["mountLabel"] = "system_u:object_r:nucleus_test_none_t:s0"
+        self.assertRefused("mounts[")
+
+
+@unittest.skipIf(SELINUX, "SELinux is enabled on this kernel")
 class WithoutSelinux(Labels):
     @rule("MUST", "config.md#linux-process", "selinuxLabel: error without SELinux")
     def test_a_label_is_refused(self):

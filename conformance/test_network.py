@@ -284,6 +284,17 @@ class Hosts(MadeCase):
         self.assertNothingLeft()
         self.assertEqual(self.left(), (set(), []))
 
+    def test_a_user_namespace_without_mappings(self):
+        self.linux["namespaces"].append({"type": "user"})
+        self.process["args"] = ["/bin/true"]
+        for network in ("none", "bridge", "userspace"):
+            with self.subTest(network=network):
+                self.config["annotations"]["dev.nucleus.network"] = network
+                self.policy(POLICY)
+                self.assertFails(self.run_container(), "linux.uidMappings")
+                self.assertNothingLeft()
+                self.assertEqual(self.left(), (set(), []))
+
     def test_bridge_for_an_ordinary_user(self):
         self.config["annotations"]["dev.nucleus.mode"] = "agent"
         self.linux["namespaces"].append({"type": "user"})

@@ -7,6 +7,7 @@
 # RUNTIME   the nucleus to test (default: the dev build), or one that the machine has: /usr/sbin/runc, /usr/bin/crun
 # PROBE     the probe (default: the dev build's)
 # NUCLEUS_VM_CACHE     where Debian's tree and its disk image are kept (default: build/vm)
+# NUCLEUS_VM_LSM       apparmor (default), or selinux: the reference policy, permissive. A kernel has one of them
 # NUCLEUS_VM_TIMEOUT   seconds for everything inside (default: 1800, for `all` 5400)
 # NUCLEUS_VM_RESULTS   a file for each test's result, a line of JSON for each (see stream.py)
 # NUCLEUS_TEST_SLOW    factor on every wait of the tests (default: 10; the processor is emulated)
@@ -25,6 +26,19 @@ suite=bookworm
 mirror=http://deb.debian.org/debian
 packages=(systemd systemd-sysv dbus libpam-systemd linux-image-amd64 kmod apparmor python3-minimal python3 busybox-static
           runc crun criu iptables uidmap procps iproute2 util-linux strace libstdc++6 libmnl0)
+lsm=${NUCLEUS_VM_LSM:-apparmor}
+boot=
+case $lsm in
+  apparmor) ;;
+  selinux)
+    packages+=(selinux-policy-default policycoreutils selinux-utils)
+    boot="security=selinux selinux=1"
+    ;;
+  *)
+    echo "run.sh: NUCLEUS_VM_LSM is apparmor or selinux, not $lsm" >&2
+    exit 2
+    ;;
+esac
 default_modules=(modules cgroups devices namespaces exec lsm systemd netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
@@ -81,20 +95,20 @@ StandardError=journal+console'
 
 mkdir -p "$cache"
 key=$(printf '%s\n' "$suite" "${packages[@]}" | sha256sum | cut -c1-12)
-tree=$cache/tree-$key
-image=$cache/debian-$({ echo "$key"; cat "$0"; } | sha256sum | cut -c1-12).img
+tree=$cache/tree-$lsm-$key
+image=$cache/debian-$lsm-$({ echo "$key"; cat "$0"; } | sha256sum | cut -c1-12).img
 exec 9>"$cache/lock"
 flock 9
 if [[ ! -d $tree ]]; then
   echo "run.sh: making Debian's tree (once)" >&2
-  rm -rf "$cache"/tree-*
+  rm -rf "$cache/tree-$lsm"-*
   mkdir -p "$cache/packages"
   debootstrap --variant=minbase --cache-dir="$cache/packages" --include="$(IFS=,; echo "${packages[*]}")" \
     "$suite" "$tree.part" "$mirror" >"$cache/debootstrap.log" 2>&1 || { tail -n 20 "$cache/debootstrap.log" >&2; fail "debootstrap"; }
   mv "$tree.part" "$tree"
 fi
 if [[ ! -e $image ]]; then
-  rm -f "$cache"/debian-*.img
+  rm -f "$cache/debian-$lsm"-*.img
   units=$tree/etc/systemd/system
   mkdir -p "$units/multi-user.target.wants"
   printf '%s\n' "$unit" >"$units/nucleus-test.service"
@@ -106,6 +120,10 @@ if [[ ! -e $image ]]; then
     ln -sf /dev/null "$units/$name"
   done
   printf 'nucleus-vm\n' >"$tree/etc/hostname"
+  if [[ $lsm == selinux ]]; then
+    mkdir -p "$tree/etc/selinux"
+    printf 'SELINUX=permissive\nSELINUXTYPE=default\n' >"$tree/etc/selinux/config"
+  fi
   rm -f "$image.part"
   truncate -s 4G "$image.part"
   mke2fs -q -t ext4 -m 0 -d "$tree" "$image.part"
@@ -164,7 +182,7 @@ mke2fs -q -t ext4 -m 0 -d "$payload" "$work/run.img"
 
 console=$work/console
 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -smp 2 -m 1500 -cpu max -nodefaults -no-reboot -display none \
-  -serial "file:$console" -kernel "$kernel" -initrd "$initrd" -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check" \
+  -serial "file:$console" -kernel "$kernel" -initrd "$initrd" -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check $boot" \
   -drive "file=$image,if=virtio,format=raw,snapshot=on,cache=unsafe" \
   -drive "file=$work/run.img,if=virtio,format=raw,cache=unsafe" </dev/null &
 qemu=$!

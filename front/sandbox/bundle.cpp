@@ -156,38 +156,78 @@ Result<> MakePlaces(const std::string& root, const Ids& ids, const std::vector<S
   return {};
 }
 
+Result<std::string> MakeRoot(const BundlePlace& place) {
+  std::string root = place.path + "/rootfs";
+  constexpr mode_t kMode = 0755;
+  if (::mkdir(root.c_str(), kMode) != 0) {
+    return std::unexpected(SysError("mkdir", root));
+  }
+  return root;
+}
+
+// Are the places of all mounts in every toolchain's root, or in what is mounted on it?
+bool HasPlaces(const std::vector<SandboxMount>& mounts, std::size_t first) {
+  return std::all_of(mounts.begin() + static_cast<std::ptrdiff_t>(first), mounts.end(), [](const SandboxMount& mount) {
+    const std::string& path = mount.destination;
+    return path == kWorkspace || path.starts_with("/workspace/") || path.starts_with("/tmp/") ||
+           path.starts_with("/dev/");
+  });
+}
+
+// The host's programs. Making the tree costs more than all else here, and it is read-only: one in memory is for all
+// sandboxes, until the host's files are others. It is made in the bundle and moved, so that it is there whole or not at
+// all; who is late uses the other's.
+Result<> AddToolchain(const SandboxOptions& options, const Ids& ids, const BundlePlace& place, ConfigParts& parts) {
+  Toolchain toolchain = TRY(DescribeToolchain(ids, options.hostname));
+  std::move(toolchain.mounts.begin(), toolchain.mounts.end(), std::back_inserter(parts.mounts));
+  const std::size_t first = parts.mounts.size();
+  TRY(AddCdi(options, parts));
+  TRY(AddMounts(options, ids, place, parts));
+  const bool shared = !place.printed && options.gpus.empty() && HasPlaces(parts.mounts, first);
+  const std::string path = place.path.substr(0, place.path.rfind('/')) + "/.toolchain-" + toolchain.key;
+  if (shared && ::access(path.c_str(), F_OK) == 0) {
+    parts.root = path;
+    return {};
+  }
+  const std::string root = TRY(MakeRoot(place));
+  TRY(MakeToolchain(toolchain, root));
+  TRY(MakePlaces(root, ids, parts.mounts));
+  if (shared) {
+    TRY(MakePlaces(root, ids, {{.destination = kWorkspace}}));
+    if (::rename(root.c_str(), path.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
+      return std::unexpected(SysError("rename", path));
+    }
+    parts.root = path;
+  }
+  return {};
+}
+
+Result<> AddRootfs(const SandboxOptions& options, const Ids& ids, const BundlePlace& place, ConfigParts& parts) {
+  parts.readonly_root = false;
+  TRY(AddCdi(options, parts));
+  TRY(AddMounts(options, ids, place, parts));
+  // A bundle that is kept runs more than once, and the same each time.
+  parts.rootfs_mode = options.overlay_rootfs || place.printed ? "overlay" : "";
+  if (options.overlay_rootfs) {
+    parts.root = options.rootfs;
+    return {};
+  }
+  const std::string root = TRY(MakeRoot(place));
+  TRY_IN("--rootfs", CopyForSandbox(options.rootfs, root, ids, true));
+  return MakePlaces(root, ids, parts.mounts);
+}
+
 }  // namespace
 
 Result<> WriteBundle(const SandboxOptions& options, const Ids& ids, const BundlePlace& place) {
   ConfigParts parts;
   parts.terminal = place.terminal;
+  if (options.overlay_rootfs && options.rootfs.empty()) {
+    return std::unexpected(Failure("--rootfs-overlay: no --rootfs", EINVAL));
+  }
   TRY(AddPolicies(options, place, parts));
-  const std::string root = place.path + "/rootfs";
-  if (options.overlay_rootfs) {
-    if (options.rootfs.empty()) {
-      return std::unexpected(Failure("--rootfs-overlay: no --rootfs", EINVAL));
-    }
-    parts.root = options.rootfs;
-  } else if (::mkdir(root.c_str(), 0755) != 0) {
-    return std::unexpected(SysError("mkdir", root));
-  }
   parts.mounts = BasicMounts(options, ids, !options.gpus.empty());
-  if (options.rootfs.empty()) {
-    std::vector<SandboxMount> programs = TRY(MakeToolchain(root, ids, options.hostname));
-    std::move(programs.begin(), programs.end(), std::back_inserter(parts.mounts));
-  } else {
-    parts.readonly_root = false;
-    if (!options.overlay_rootfs) {
-      TRY_IN("--rootfs", CopyForSandbox(options.rootfs, root, ids, true));
-    }
-    // A bundle that is kept runs more than once, and the same each time.
-    parts.rootfs_mode = options.overlay_rootfs || place.printed ? "overlay" : "";
-  }
-  TRY(AddCdi(options, parts));
-  TRY(AddMounts(options, ids, place, parts));
-  if (!options.overlay_rootfs) {
-    TRY(MakePlaces(root, ids, parts.mounts));
-  }
+  TRY(options.rootfs.empty() ? AddToolchain(options, ids, place, parts) : AddRootfs(options, ids, place, parts));
   TRY(NewFile(place.path + "/config.json", ConfigText(options, ids, parts)));
   return ::chmod(place.path.c_str(), kPass) == 0 ? Result<>{} : std::unexpected(SysError("chmod", place.path));
 }

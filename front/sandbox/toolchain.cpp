@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "base/sha256.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::front {
@@ -14,17 +15,18 @@ namespace {
 constexpr std::size_t kMaxFile = std::size_t{4} << 20;
 
 // A link of the host's stays one: on a merged /usr these lead there.
-constexpr auto kPrograms = std::to_array<const char*>(
-    {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store", "run/current-system"});
+constexpr auto kPrograms = std::to_array<const char*>({"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"});
 
 // Of /etc what compilers, interpreters and TLS look for. Nothing that has a secret on some host: no shadow, no ssh, no
 // configuration of pip, npm or git, where tokens are.
 constexpr auto kFiles = std::to_array<const char*>(
     {"ld.so.cache", "ssl/openssl.cnf", "mime.types", "services", "protocols", "localtime", "timezone", "host.conf",
      "gai.conf", "bash.bashrc", "inputrc", "locale.alias", "magic", "debian_version", "os-release"});
-constexpr auto kDirectories = std::to_array<const char*>(
-    {"alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted", "crypto-policies", "fonts", "perl",
-     "terminfo", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "static"});
+constexpr auto kDirectories =
+    std::to_array<const char*>({"alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted",
+                                "crypto-policies", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk"});
+// NixOS has little more than a shell in the above.
+constexpr auto kNixos = std::to_array<const char*>({"run/current-system", "nix/store", "etc/static"});
 
 // The tree is this process's own until the container has it: plain paths below it are safe.
 class Tree {
@@ -82,26 +84,45 @@ SandboxMount ReadOnly(const std::string& path) {
       .destination = "/" + path, .type = "bind", .source = "/" + path, .options = {"bind", "ro", "nosuid", "nodev"}};
 }
 
-Result<> Etc(const Tree& tree, const Ids& ids, const std::string& hostname, std::vector<SandboxMount>& mounts) {
-  for (const char* name : kFiles) {
-    const std::string path = std::string{"etc/"} + name;
+// The files as the container sees them, by what tells one version from another.
+class Description {
+ public:
+  explicit Description(Toolchain& toolchain) : toolchain_(toolchain) {
+  }
+
+  // A link, a directory to mount or, with `copy`, a file. Nothing where the host has none.
+  void Add(const std::string& path, bool copy) {
     struct stat status{};
     if (::lstat(("/" + path).c_str(), &status) != 0) {
-      continue;
+      return;
     }
     if (S_ISLNK(status.st_mode)) {
-      TRY(tree.SameLink(path));
-    } else if (S_ISREG(status.st_mode)) {
-      TRY(tree.SameFile(path));
+      toolchain_.links.push_back(path);
+    } else if (S_ISDIR(status.st_mode) && !copy) {
+      toolchain_.mounts.push_back(ReadOnly(path));
+    } else if (S_ISREG(status.st_mode) && copy) {
+      toolchain_.copies.push_back(path);
+    } else {
+      return;
     }
+    text_ += path + " " + std::to_string(status.st_mode) + " " + std::to_string(status.st_dev) + " " +
+             std::to_string(status.st_ino) + " " + std::to_string(status.st_size) + " " +
+             std::to_string(status.st_ctim.tv_sec) + "." + std::to_string(status.st_ctim.tv_nsec) + "\n";
   }
-  for (const char* name : kDirectories) {
-    const std::string path = std::string{"etc/"} + name;
-    struct stat status{};
-    if (::stat(("/" + path).c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-      mounts.push_back(ReadOnly(path));
-    }
+  void Write(const std::string& path, const std::string& text) {
+    toolchain_.written.emplace_back(path, text);
+    text_ += path + " " + std::to_string(text.size()) + " " + text + "\n";
   }
+  [[nodiscard]] std::string Key() const {
+    return Sha256Hex(text_);
+  }
+
+ private:
+  Toolchain& toolchain_;
+  std::string text_ = "1\n";  // the form of the tree
+};
+
+void Accounts(const Ids& ids, Description& description) {
   const std::string uid = std::to_string(ids.uid);
   const std::string gid = std::to_string(ids.gid);
   std::string passwd = "root:x:0:0:root:/root:/bin/sh\n";
@@ -114,39 +135,56 @@ Result<> Etc(const Tree& tree, const Ids& ids, const std::string& hostname, std:
   if (ids.gid != 0) {
     group += "user:x:" + gid + ":\n";
   }
-  TRY(tree.File("etc/passwd", passwd + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"));
-  TRY(tree.File("etc/group", group + "nogroup:x:65534:\n"));
-  TRY(tree.File("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + hostname + "\n"));
-  TRY(tree.File("etc/hostname", hostname + "\n"));
-  TRY(tree.File("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"));
-  TRY(tree.File("etc/resolv.conf", ""));  // the gate's place, where names are allowed
-  return {};
+  description.Write("etc/passwd", passwd + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+  description.Write("etc/group", group + "nogroup:x:65534:\n");
 }
 
 }  // namespace
 
-Result<std::vector<SandboxMount>> MakeToolchain(const std::string& root, const Ids& ids, const std::string& hostname) {
-  const Fd directory = TRY(sys::Open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  const Tree tree{directory.get()};
-  std::vector<SandboxMount> mounts;
-  for (const std::string path : kPrograms) {
-    struct stat status{};
-    if (::lstat(("/" + path).c_str(), &status) != 0) {
-      continue;
-    }
-    if (S_ISLNK(status.st_mode)) {
-      TRY(tree.SameLink(path));
-    } else if (S_ISDIR(status.st_mode)) {
-      mounts.push_back(ReadOnly(path));
+Result<Toolchain> DescribeToolchain(const Ids& ids, const std::string& hostname) {
+  Toolchain toolchain;
+  Description description{toolchain};
+  for (const char* path : kPrograms) {
+    description.Add(path, false);
+  }
+  if (::access("/run/current-system", F_OK) == 0) {
+    for (const char* path : kNixos) {
+      description.Add(path, false);
     }
   }
-  TRY(Etc(tree, ids, hostname, mounts));
+  for (const char* name : kFiles) {
+    description.Add(std::string{"etc/"} + name, true);
+  }
+  for (const char* name : kDirectories) {
+    description.Add(std::string{"etc/"} + name, false);
+  }
+  Accounts(ids, description);
+  description.Write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + hostname + "\n");
+  description.Write("etc/hostname", hostname + "\n");
+  description.Write("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
+  description.Write("etc/resolv.conf", "");  // the gate's place, where names are allowed
+  toolchain.key = description.Key();
+  return toolchain;
+}
+
+Result<> MakeToolchain(const Toolchain& toolchain, const std::string& root) {
+  const Fd directory = TRY(sys::Open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const Tree tree{directory.get()};
+  for (const std::string& path : toolchain.links) {
+    TRY(tree.SameLink(path));
+  }
+  for (const std::string& path : toolchain.copies) {
+    TRY(tree.SameFile(path));
+  }
+  for (const auto& [path, text] : toolchain.written) {
+    TRY(tree.File(path, text));
+  }
   TRY(tree.Directory("var"));
   TRY(tree.Link("var/tmp", "/tmp"));
   TRY(tree.Link("var/run", "/run"));
   TRY(tree.Directory("run"));
   TRY(tree.Directory("root"));
-  return mounts;
+  return {};
 }
 
 }  // namespace nucleus::front

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -10,7 +11,17 @@
 
 namespace nucleus::front {
 
-// Makes the directory's own part in `root` (links, files of /etc), and says what is to be mounted.
-Result<std::vector<SandboxMount>> MakeToolchain(const std::string& root, const Ids& ids, const std::string& hostname);
+// What it is made of here and now. Two that have the same key are the same.
+struct Toolchain {
+  std::vector<SandboxMount> mounts;
+  std::vector<std::string> links;                            // of the host, as they are
+  std::vector<std::string> copies;                           // files of the host
+  std::vector<std::pair<std::string, std::string>> written;  // path and text
+  std::string key;                                           // 64 digits
+};
+Result<Toolchain> DescribeToolchain(const Ids& ids, const std::string& hostname);
+
+// Makes the directory's own part (links, files) in the empty directory `root`.
+Result<> MakeToolchain(const Toolchain& toolchain, const std::string& root);
 
 }  // namespace nucleus::front

@@ -13,6 +13,7 @@ import termios
 import threading
 import unittest
 
+import test_rootless
 from harness import RUNTIME, Case, cgroup_directories, command, is_alive, main, wait_until
 from networks import NetworkCase
 
@@ -720,6 +721,62 @@ class Sandbox(SandboxTests, Case):
     def test_node(self):
         result = self.sandbox("--", "/usr/bin/node", "-e", "console.log(require('os').userInfo().username, [1,2].map(x => x * 2))")
         self.assertEqual(result.out, "user [ 2, 4 ]\n", result)
+
+
+class Ordinary(SandboxTests, Case):
+    """Of a user that is not root: with ranges of ids, and without."""
+
+    @classmethod
+    def setUpClass(cls):
+        if test_rootless.MISSING:
+            raise unittest.SkipTest(f"not here: {' '.join(test_rootless.MISSING)}")
+        cls.user = test_rootless.User()
+        cls.addClassCleanup(cls.user.close)
+        cls.addClassCleanup(shutil.rmtree, f"/dev/shm/nucleus-sandbox-{cls.user.uid}", ignore_errors=True)
+        # The program's own directories have to let others pass, for it starts its front end by an absolute path.
+        if command([RUNTIME, "--version"], **cls.user.as_user(), env=cls.user.env).status != 0:
+            raise unittest.SkipTest("an ordinary user may not come to where the program is built")
+
+    def setUp(self):
+        super().setUp()
+        self.work = self.directory / "work"
+        self.work.mkdir()
+        self.user.give(self.directory)
+
+    def sandbox(self, *args, **keywords):
+        return super().sandbox(*args, env=self.user.env, **self.user.as_user(), **keywords)
+
+    def without_ranges(self):
+        ranges = f"{test_rootless.RANGE}-{test_rootless.RANGE + test_rootless.COUNT - 1}"
+
+        def change(word):
+            self.assertOk(command(["usermod", f"--{word}-subuids", ranges, f"--{word}-subgids", ranges, self.user.name]))
+        change("del")
+        self.addCleanup(change, "add")
+
+    def test_with_ranges(self):
+        out = self.says("id -u; touch new; stat -c %u . new; cat /proc/self/uid_map", "--workspace", self.work)
+        self.assertEqual(out.split(), ["1000", "1000", "1000", "0", "500000", "1000", "1000", str(self.user.uid), "1",
+                                       "1001", "501000", "64535"])
+        self.assertEqual((self.work / "new").stat().st_uid, self.user.uid)
+        self.assertEqual(self.says("id -u", "--user", "0"), "0\n")
+
+    def test_without_ranges(self):
+        self.without_ranges()
+        secret = self.work / "token"
+        secret.write_text("hunter2")
+        secret.chmod(0o600)
+        os.chown(secret, self.user.uid, self.user.gid)
+        out = self.says("id -u; cat /run/secrets/t; echo; touch new; stat -c %u new; touch /etc/x 2>/dev/null || echo no",
+                        "--workspace", f"{self.work}:copy", "--secret", f"{secret}:t")
+        self.assertEqual(out, "0\nhunter2\n0\nno\n")
+        self.assertEqual((self.work / "new").stat().st_uid, self.user.uid)
+        self.assertFails(self.sh("true", "--user", "1000"), "--user", "/etc/subuid")
+
+    def test_limits_that_cannot_be_had(self):
+        """The user has no session, and so no cgroup of its own: an error, not a sandbox without the limit."""
+        self.assertFails(self.sh("echo ran", "--memory", "64m"), "memory")
+        self.assertGone()
 
 
 # A registry of npm's and one of pip's, each with one package, and a repository that git can clone: plain files over HTTP.

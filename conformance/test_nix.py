@@ -109,6 +109,8 @@ class Expressions(Nix):
                 (bundle, "{ limits = { memory = 1048576; }; }", "mkBundle.limits.pids: is missing: production mode needs it"),
                 (bundle, '{ network = "hosts"; }', "mkBundle.network: must be one of none, bridge"),
                 (bundle, '{ network = "host"; }', 'mkBundle.network: must be something other than "host"'),
+                (bundle, '{ mode = "agent"; network.mode = "host"; }', 'mkBundle.network: must be something other than "host"'),
+                (bundle, "{ user.namespace = false; }", "mkBundle.user.namespace: must be true: the mode needs"),
                 (bundle, '{ network = { mode = "none"; publish = [ "1:1" ]; }; }', "mkBundle.network: must be without published ports"),
                 (bundle, '{ policies.seccmp = ./x; }', "mkBundle.policies.seccmp: unknown option"),
                 (bundle, '{ policies.seccomp = 1; }', "mkBundle.policies.seccomp: must be a path"),

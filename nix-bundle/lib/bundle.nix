@@ -100,8 +100,10 @@ let
     (name: value: (value.mode or "production") != "production" || builtins.all
       (limit: value.limits.${limit} or null != null || options.fail "${name}.limits.${limit}" "is missing: production mode needs it")
       [ "memory" "pids" ])
+    (name: value: (value.mode or "production") == null || options.is "something other than \"host\": every mode makes a network namespace"
+      (network: network != "host" && network != { mode = "host"; }) "${name}.network" (value.network or "none"))
     (name: value: !(builtins.elem (value.mode or "production") [ "strict-agent" "production" ]) || options.is
-      "something other than \"host\": the mode needs a network namespace" (network: network != "host" && network != { mode = "host"; }) "${name}.network" (value.network or "none"))
+      "true: the mode needs a user namespace" (own: own) "${name}.user.namespace" (value.user.namespace or true))
   ];
 
   # A place below another mount is made there; every other has to be in the root filesystem, which is read-only.

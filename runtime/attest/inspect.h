@@ -33,7 +33,7 @@ struct Handle {
 // type that the tree has there; none below another. All descriptors are borrowed and may be O_PATH.
 struct TreeRoot {
   int root = -1;
-  std::map<std::string, int, std::less<>> grafts = {};
+  std::map<std::string, int, std::less<>> grafts;
 };
 
 // Not shared between threads: it has the buffer that files are read into. Errors name no path.

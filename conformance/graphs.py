@@ -157,11 +157,21 @@ class Graph:
             state = target
         return steps
 
-    def accepts(self, actions, matches):
-        """Whether a row of things that were seen is a path: matches(action, thing) says which edge may be which."""
-        states = {0}
-        for thing in actions:
-            states = {t for s in states for a, t in self.edges[s] if matches(a, thing)}
+    def accepts(self, things, shown):
+        """Whether a row of things that were seen is what some path shows: shown(state, action, next state) is the thing that is
+        seen of an edge, or None."""
+        def closed(states):
+            states, new = set(states), list(states)
+            while new:
+                state = new.pop()
+                for action, target in self.edges[state]:
+                    if target not in states and shown(state, action, target) is None:
+                        states.add(target)
+                        new.append(target)
+            return states
+        states = closed({0})
+        for thing in things:
+            states = closed({t for s in states for a, t in self.edges[s] if shown(s, a, t) == thing})
         return bool(states)
 
 

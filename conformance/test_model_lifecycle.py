@@ -4,7 +4,7 @@ A command runs with NUCLEUS_FAULT=stop:STAGE,... for every stage that is a point
 the model's step says so; a crash is a SIGKILL where it stands, a failure the fault of that stage. After each step the host
 is looked at: which directory the name has, what its state says, whether it is locked, the processes, the cgroups.
 
-NUCLEUS_MODEL_SEED (printed) repeats the ways by chance, NUCLEUS_MODEL_STEPS is how many steps these take (default 600).
+NUCLEUS_MODEL_SEED (printed) repeats the ways by chance, NUCLEUS_MODEL_STEPS is how many steps these take (default 300).
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from graphs import SEED, Graph, named
 from harness import RUNTIME, SLOW, Case, command, is_alive, main, wait_until
 
 STAGES = command([RUNTIME, "list"], env={**os.environ, "NUCLEUS_FAULT": "list"}).out.split()
-STEPS = int(os.environ.get("NUCLEUS_MODEL_STEPS", "600"))
+STEPS = int(os.environ.get("NUCLEUS_MODEL_STEPS", "300"))
 LIMIT = 30 * SLOW  # seconds that a command may take from one stage to the next
 
 # The point of a model's command (its pc) → the stage of the program.

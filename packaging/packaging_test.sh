@@ -48,6 +48,7 @@ expected=(
   usr/share/doc/nucleus/policies.md
   usr/share/doc/nucleus/sandbox.md
   usr/share/doc/nucleus/threat-model.md
+  usr/share/doc/nucleus/verification.md
   usr/share/nucleus/policies/examples/landlock.toml
   usr/share/nucleus/policies/schema/landlock.schema.json
 )

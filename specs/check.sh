@@ -28,6 +28,22 @@ Setup broken Setup.one strict degrades: OnlyAgentDegrades
 Setup broken Setup.one early exec: FailClosed
 Setup broken Setup.one cgroup stays: EmptyHost
 Setup graph Setup.one
+Confine check Confine 100
+Confine broken Confine exec has no filter: ConfinedFirst
+Confine broken Confine descriptor: ConfinedFirst
+Confine broken Confine drops all: ItRuns
+Confine graph Confine.whole
+Pins check Pins 1000
+Pins broken Pins parses the file: WhatWasHashed
+Pins broken Pins times do not tell: NeverTorn
+Pins graph Pins.one
+Egress check Egress 100000
+Egress check Egress.ends 1000
+Egress broken Egress.ends uplink first: OnlyWhatIsAllowed
+Egress broken Egress.ends passes first: ToldIsGranted
+Egress broken Egress.ends no margin: ToldIsGranted
+Egress broken Egress.ends keeps all: OnlyWhatIsAllowed
+Egress broken Egress.ends grants when dead: DeathMeansDeny
 END
 }
 

@@ -23,6 +23,12 @@ def memory_directories():
     return [path for base in ("/run", "/dev/shm") for path in pathlib.Path(base).glob("nucleus-sandbox-*/*")]
 
 
+def memory_directory():
+    """Where root's are: as the program looks for it."""
+    return next(path for base in ("/run", "/dev/shm") if command(["stat", "-f", "-c", "%T", base]).out.strip() == "tmpfs"
+                for path in [f"{base}/nucleus-sandbox-0"])
+
+
 class SandboxTests:
     """What the tests of both classes share; mixed into a Case."""
 
@@ -676,6 +682,29 @@ class Sandbox(SandboxTests, Case):
         self.assertFails(self.sh("true", "--cwd", "usr"), "--cwd")
         self.assertFails(self.sandbox("--name", "a/b", "--", "/bin/true", name=False), "--name")
 
+    def test_options_before_the_command(self):
+        """They are nucleus's: the events of the container, and the log of both programs."""
+        events, log = self.directory / "events", self.directory / "log"
+        words = [RUNTIME, "--root", self.root, "--events", events, "--log", log, "--log-format", "json", "sandbox", "--name", self.id]
+        self.assertOk(command([*words, "--", "/bin/true"]))
+        kinds = [json.loads(line).get("event", json.loads(line).get("kind")) for line in events.read_text().splitlines()]
+        self.assertIn("created", kinds)
+        self.assertFails(command([*words, "--volume", "x", "--", "/bin/true"]), "--volume")
+        self.assertIn("--volume", json.loads(log.read_text().splitlines()[-1])["msg"])
+        self.assertEqual(self.runtime("sandbox", "--help").out, command([RUNTIME, "sandbox", "--help"]).out)
+        # A word of the command's that is a command of nucleus's is nobody's but its own.
+        self.assertEqual(self.sandbox("--", "/bin/echo", "run", "sandbox").out, "run sandbox\n")
+
+    def test_the_roots_own_files_follow_the_hosts(self):
+        """They are kept between sandboxes, but not by other names or for another host."""
+        self.assertEqual(self.says("hostname; id -un; grep -c box1 /etc/hosts", "--hostname", "box1"), "box1\nuser\n1\n")
+        self.assertEqual(self.says("hostname; id -un; grep -c box2 /etc/hosts", "--hostname", "box2", "--user", "1234"), "box2\nuser\n1\n")
+        before = set(pathlib.Path(memory_directory()).glob(".toolchain-*"))
+        self.says("true", "--hostname", "box2", "--user", "1234")
+        self.assertEqual(set(pathlib.Path(memory_directory()).glob(".toolchain-*")), before)
+        tree = next(iter(before))
+        self.assertEqual((tree.stat().st_uid, stat.S_IMODE(tree.stat().st_mode)), (0, 0o755))
+
     # ---- devices
 
     def cdi(self, **edits):
@@ -911,6 +940,14 @@ class Network(SandboxTests, NetworkCase):
         self.assertEqual(self.says("/usr/bin/python3 -c \"import socket; print(socket.create_connection(('192.0.2.1', 8000), 20).recv(5).decode())\"",
                                    "--egress", policy), "hello\n")
         self.assertFails(self.sh("true", "--egress", policy, "--allow", "10.0.0.1"), "--egress")
+
+    @unittest.skipUnless(os.path.exists("/dev/net/tun"), "no /dev/net/tun")
+    def test_userspace(self):
+        self.serve("tcp/192.0.2.1/8000", "tcp/192.0.2.1/8001")
+        script = ("import socket\nprint(socket.create_connection(('192.0.2.1', 8000), 20).recv(5).decode())\n"
+                  "try: socket.create_connection(('192.0.2.1', 8001), 20)\nexcept OSError as error: print(error.strerror)")
+        result = self.sandbox("--network", "userspace", "--allow", "192.0.2.1:8000", "--", "/usr/bin/python3", "-c", script)
+        self.assertEqual(result.out, "hello\nConnection refused\n", result)
 
     def test_bad_rules(self):
         for option, value, *words in (("--allow", "registry.test:", "--allow", "no ports"), ("--allow", "10.0.0.0/33", "--allow"),

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "front/sandbox/options.h"
 #include "front/sandbox/run.h"
+#include "shim/cli/command_line.h"
 #include "shim/cli/log.h"
 
 namespace {
@@ -36,6 +37,18 @@ Result<int> Main(front::Words words) {
   }
   const auto command = words.begin() + 1 + static_cast<std::ptrdiff_t>(number);
   const front::Globals globals{.words = front::Words(words.begin() + 1, command)};
+  if (!globals.words.empty()) {
+    // Errors of this program go to the log of --log as well. nucleus has read these words and found them good.
+    front::Words line = {"nucleus"};
+    line.insert(line.end(), globals.words.begin(), globals.words.end());
+    line.emplace_back("features");
+    std::vector<const char*> argv;
+    argv.reserve(line.size());
+    for (const std::string& word : line) {
+      argv.push_back(word.c_str());
+    }
+    TRY(shim::OpenLog(shim::ParseCommandLine(static_cast<int>(argv.size()), argv.data()).global));
+  }
   if (*command == "sandbox") {
     return Sandbox(globals, front::Words(command + 1, words.end()));
   }

@@ -31,7 +31,7 @@ Result<std::string> MemoryDirectory() {
     if (!InMemory(parent)) {
       continue;
     }
-    const std::string path = parent + "/nucleus-sandbox-" + std::to_string(::geteuid());
+    std::string path = parent + "/nucleus-sandbox-" + std::to_string(::geteuid());
     constexpr mode_t kMode = 0711;
     if (::mkdir(path.c_str(), kMode) != 0 && errno != EEXIST) {
       return std::unexpected(SysError("mkdir", path));

@@ -1,5 +1,6 @@
 #include "front/sandbox/run.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -10,6 +11,7 @@
 
 #include <array>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 
 #include "front/sandbox/bundle.h"
@@ -143,6 +145,22 @@ Result<int> PrintBundle(const SandboxOptions& options, const Ids& ids) {
   return 0;
 }
 
+// The directory of this sandbox, whole with its mark, or an error.
+Result<> MakeDirectory(const std::string& directory, const std::string& draft, const std::string& mark,
+                       const std::string& id) {
+  constexpr mode_t kMode = 0711;
+  if (::mkdir(draft.c_str(), kMode) != 0 || ::mkdir((draft + "/" + mark).c_str(), kMode) != 0) {
+    return std::unexpected(SysError("mkdir", draft));
+  }
+  if (::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) != 0) {
+    const Error error =
+        errno == EEXIST ? Failure("sandbox: " + id + " exists already", EEXIST) : SysError("rename", draft);
+    (void)RemoveTree(draft);
+    return std::unexpected(error);
+  }
+  return {};
+}
+
 // A copy that cannot be written back is somebody's work: it stays.
 Result<> Return(WorkspaceCopy& workspace, const std::string& id, const std::string& directory) {
   std::vector<std::string> left_out;
@@ -178,18 +196,13 @@ Result<int> RunSandbox(const Globals& globals, const SandboxOptions& options) {
   }
   const std::string id = options.name.empty() ? TRY(NewId()) : options.name;
   const std::string directory = TRY(MemoryDirectory()) + "/" + id;
-  constexpr mode_t kMode = 0711;
-  if (::mkdir(directory.c_str(), kMode) != 0) {
-    return std::unexpected(errno == EEXIST ? Failure("sandbox: " + id + " exists already", EEXIST)
-                                           : SysError("mkdir", directory));
-  }
+  const std::string mark = TRY(NewId());
+  const std::string draft = TRY(MemoryDirectory()) + "/.draft-" + mark;
   const bool copied = !options.workspace.empty() && options.workspace_mode == WorkspaceMode::kCopy;
-  // From here on something is there to be removed, whatever becomes of this process.
-  Result<Watcher> watcher = Watcher::Start(globals, id, directory, copied ? options.workspace : std::string{});
-  if (!watcher) {
-    (void)RemoveTree(directory);
-    return std::unexpected(watcher.error());
-  }
+  // Before anything is there that would have to be removed, whatever becomes of this process.
+  const Watcher watcher =
+      TRY(Watcher::Start(globals, id, directory, draft, mark, copied ? options.workspace : std::string{}));
+  TRY(MakeDirectory(directory, draft, mark, id));
   std::optional<WorkspaceCopy> workspace;
   const auto run = [&]() -> Result<int> {
     BundlePlace place{.path = directory, .printed = false, .terminal = false, .workspace = {}};
@@ -202,7 +215,7 @@ Result<int> RunSandbox(const Globals& globals, const SandboxOptions& options) {
     const Fd signals = TRY(AllSignals());
     const pid_t self = ::getpid();
     Child runner = TRY(StartNucleus(globals, RunnersWords(options, directory, id), [&] {
-      return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == self && watcher->Tell(::getpid());
+      return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == self && watcher.Tell(::getpid());
     }));
     const Outcome outcome = TRY(Accompany(globals, options, id, signals.get(), runner));
     if (WIFSIGNALED(outcome.wait_status)) {
@@ -219,7 +232,10 @@ Result<int> RunSandbox(const Globals& globals, const SandboxOptions& options) {
                                             : WEXITSTATUS(outcome.wait_status);
   };
   const Result<int> status = run();
-  if (const Result<> removed = RemoveTree(directory); !removed && status) {
+  // Under the name that is this one's whatever is left of it.
+  Result<> removed = ::rename(directory.c_str(), draft.c_str()) == 0 ? RemoveTree(draft)
+                                                                     : std::unexpected(SysError("rename", directory));
+  if (!removed && status) {
     return std::unexpected(removed.error());
   }
   return status;

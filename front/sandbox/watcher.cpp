@@ -16,7 +16,7 @@ namespace {
 constexpr int kRunnerWaitMs = 30000;
 
 [[noreturn]] void Watch(int line, const Globals& globals, const std::string& id, const std::string& directory,
-                        const std::string& workspace) {
+                        const std::string& draft, const std::string& mark, const std::string& workspace) {
   // Out of reach of the terminal and of signals to the caller's process group; holding no stream that somebody reads to
   // its end.
   ::setsid();
@@ -56,14 +56,18 @@ constexpr int kRunnerWaitMs = 30000;
       (void)CompleteWriteBack(tree->get());
     }
   }
-  (void)RemoveTree(directory);
+  (void)RemoveTree(draft);
+  // Another's, where this one was too late for the name.
+  if (::access((directory + "/" + mark).c_str(), F_OK) == 0) {
+    (void)RemoveTree(directory);
+  }
   ::_exit(0);
 }
 
 }  // namespace
 
 Result<Watcher> Watcher::Start(const Globals& globals, const std::string& id, const std::string& directory,
-                               const std::string& workspace) {
+                               const std::string& draft, const std::string& mark, const std::string& workspace) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return std::unexpected(SysError("pipe2", ""));
@@ -74,7 +78,7 @@ Result<Watcher> Watcher::Start(const Globals& globals, const std::string& id, co
   watcher.process_.pid = TRY(sys::Clone3({.pidfd = &watcher.process_.pidfd}));
   if (watcher.process_.pid == 0) {
     watcher.line_.Reset();
-    Watch(theirs.get(), globals, id, directory, workspace);
+    Watch(theirs.get(), globals, id, directory, draft, mark, workspace);
   }
   return watcher;
 }

@@ -15,9 +15,10 @@ namespace nucleus::front {
 // deletes the container by force, removes the directory, and completes what was being written back into the workspace.
 class Watcher {
  public:
-  // `workspace` is one that is copied; empty: none.
+  // `directory` need not be there yet: it is the caller's once it has the entry `mark`, whose name nobody else has.
+  // `draft`, the caller's in any case, is removed as well. `workspace` is one that is copied; empty: none.
   static Result<Watcher> Start(const Globals& globals, const std::string& id, const std::string& directory,
-                               const std::string& workspace);
+                               const std::string& draft, const std::string& mark, const std::string& workspace);
   Watcher(Watcher&&) noexcept = default;
   Watcher& operator=(Watcher&&) noexcept = default;
   ~Watcher();

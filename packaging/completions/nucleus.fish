@@ -1,6 +1,6 @@
 # Completion of nucleus(8) for fish.
 
-set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress
+set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress sandbox
 
 complete -c nucleus -f
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l root -r -a "(__fish_complete_directories)" -d "State root"
@@ -38,6 +38,7 @@ complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a attest -d 
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a explain -d "Print what a bundle would be allowed"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a doctor -d "Print what this host offers"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a egress -d "Print egress rules and refusals"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a sandbox -d "Run a command in a container made out of options"
 complete -c nucleus -n "__fish_seen_subcommand_from explain doctor egress" -l json -d "As JSON"
 complete -c nucleus -n "__fish_seen_subcommand_from egress" -l follow -d "Print refusals as they come"
 complete -c nucleus -n "__fish_seen_subcommand_from egress" -l policy -r -d "PATH@sha256:HEX of a new policy"

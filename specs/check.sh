@@ -19,7 +19,6 @@ Lifecycle check Lifecycle.ends 10000
 Lifecycle broken Lifecycle.ends adopts: NobodyIsForgotten
 Lifecycle broken Lifecycle.ends late state: NobodyIsForgotten
 Lifecycle broken Lifecycle.ends reads once: NothingIsLeft
-Lifecycle broken Lifecycle.ends start without the lock: ForceEndsClean
 Lifecycle graph Lifecycle.alone
 Lifecycle graph Lifecycle.pair
 Lifecycle graph Lifecycle.four

@@ -1,9 +1,10 @@
 #include "front/sandbox/secrets.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstring>
 
 #include "base/fd.h"
 

@@ -21,7 +21,7 @@ constexpr int kRunnerWaitMs = 30000;
   // its end.
   ::setsid();
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd = 0; fd <= 2; ++fd) {
+  for (int fd = 0; null >= 0 && fd <= 2; ++fd) {
     ::dup2(null, fd);
   }
   (void)sys::CloseFrom(3, {line});

@@ -327,10 +327,16 @@ Result<> WriteBack(int tree, int copy, const TreeChanges& changes, const std::st
 Result<> CompleteWriteBack(int tree) {
   const Fd lock = TRY(Lock(tree));
   std::vector<std::string> names;
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream{::fdopendir(::openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-                                                   ::closedir};
-  while (const dirent* entry =
-             stream ? ::readdir(stream.get()) : nullptr) {  // NOLINT(concurrency-mt-unsafe): one thread
+  Fd listed{::openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!listed) {
+    return std::unexpected(SysError("open", "the workspace"));
+  }
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream{::fdopendir(listed.get()), ::closedir};
+  if (!stream) {
+    return std::unexpected(SysError("opendir", "the workspace"));
+  }
+  listed.Release();                                        // the stream's now
+  while (const dirent* entry = ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): one thread
     if (std::string_view{entry->d_name}.starts_with(kStagePrefix)) {
       names.emplace_back(entry->d_name);
     }

@@ -12,7 +12,7 @@ declare -A packages=(
   # To run test.sh: unit tests, the second compiler and its checks, and the callers that drive a runtime.
   [test]="libboost-test-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev ccache dpkg-dev
           file nginx-light podman conmon containerd runc uidmap passwd strace jq iproute2 procps python3 python3-jsonschema util-linux
-          git nodejs make nix-bin nftables passt slirp4netns dnsmasq-base unbound tinyproxy python3-pip"
+          git nodejs make nix-bin nftables passt slirp4netns dnsmasq-base unbound tinyproxy python3-pip runsc"
   # To compare with another runtime.
   [bench]="hyperfine runc bubblewrap busybox-static python3 iperf3 iproute2"
   # To run the black-box tests in a machine with cgroup v2 alone (conformance/vm/run.sh).

@@ -524,5 +524,23 @@ def make_image(path, rootfs, cmd):
             tar.addfile(info, io.BytesIO(data))
 
 
+@unittest.skipUnless(shutil.which("runsc"), "runsc is not installed")
+class Gvisor(Case):
+    """A container inside of gVisor, by one annotation."""
+
+    FLAGS = ("--annotation", "dev.nucleus.runtime=gvisor")
+
+    def test_run_and_exec(self):
+        result = self.run_box("/bin/sh", "-c", "dmesg; exit 7", flags=self.FLAGS)
+        self.assertEqual(result.status, 7, result)
+        self.assertIn("gVisor", result.out)
+        self.detached(flags=self.FLAGS)
+        self.assertEqual(self.task()[1], "RUNNING")
+        result = containerd("tasks", "exec", "--exec-id", "more", self.name, "/bin/sh", "-c", "echo inside; exit 4")
+        self.assertEqual((result.status, result.out), (4, "inside\n"), result)
+        self.assertOk(containerd("tasks", "kill", "--signal", "KILL", self.name))
+        wait_until(lambda: self.task()[1] == "STOPPED", "its end")
+
+
 if __name__ == "__main__":
     main()

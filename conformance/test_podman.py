@@ -628,5 +628,25 @@ class Networks(Case):
         self.assertEqual(set(self.host.links()), {"lo", "up0"})
 
 
+@unittest.skipUnless(shutil.which("runsc"), "runsc is not installed")
+class Gvisor(Case):
+    """A container inside of gVisor, by one annotation."""
+
+    FLAGS = ("--annotation", "dev.nucleus.runtime=gvisor")
+
+    def test_run_and_exec(self):
+        result = self.run_box("sh", "-c", "dmesg; echo to-err >&2; exit 7", flags=self.FLAGS)
+        self.assertEqual(result.status, 7, result)
+        self.assertIn("gVisor", result.out)
+        self.assertIn("to-err", result.err)
+        self.detached(flags=(*self.FLAGS, "--security-opt", "seccomp=unconfined"))
+        self.assertEqual(self.status(), "running")
+        result = self.exec(self.name, "sh", "-c", "echo inside; exit 4")
+        self.assertEqual((result.status, result.out), (4, "inside\n"), result)
+        self.assertOk(podman("kill", self.name))
+        wait_until(lambda: self.status() == "exited", "its end")
+        self.assertEqual(self.inspect()["State"]["ExitCode"], 137)
+
+
 if __name__ == "__main__":
     main()

@@ -8,6 +8,7 @@ namespace nucleus::oci {
 namespace {
 
 constexpr std::string_view kPrefix = "dev.nucleus.";
+constexpr std::string_view kGvisorPrefix = "dev.nucleus.gvisor.";
 
 // Bounded, whatever the keys of a hostile document are.
 std::string Where(std::string_view key) {
@@ -156,7 +157,7 @@ struct Row {
 
 constexpr auto kTable = std::to_array<Row>({
     {"dev.nucleus.mode", ReadMode, [](const Annotations& a) { return a.mode.has_value(); }, true},
-    {"dev.nucleus.runtime", ReadRuntime, [](const Annotations& a) { return a.runtime != Runtime::kNative; }},
+    {"dev.nucleus.runtime", ReadRuntime, [](const Annotations& a) { return a.runtime != Runtime::kNative; }, true},
     {"dev.nucleus.policy.seccomp", ReadPin<&Annotations::seccomp_policy>,
      [](const Annotations& a) { return a.seccomp_policy.has_value(); }, true},
     {"dev.nucleus.policy.capabilities", ReadPin<&Annotations::capabilities_policy>,
@@ -175,11 +176,11 @@ constexpr auto kTable = std::to_array<Row>({
     {"dev.nucleus.network.publish", ReadPublish, [](const Annotations& a) { return !a.publish.empty(); }, true},
     {"dev.nucleus.seccomp.trace", ReadTrace, [](const Annotations& a) { return !a.seccomp_trace.empty(); }, true},
     {"dev.nucleus.gvisor.platform", ReadGvisorPlatform,
-     [](const Annotations& a) { return a.gvisor_platform.has_value(); }},
+     [](const Annotations& a) { return a.gvisor_platform.has_value(); }, true},
     {"dev.nucleus.gvisor.network", ReadGvisorNetwork,
-     [](const Annotations& a) { return a.gvisor_network != GvisorNetwork::kNone; }},
+     [](const Annotations& a) { return a.gvisor_network != GvisorNetwork::kNone; }, true},
     {"dev.nucleus.gvisor.runsc", ReadPin<&Annotations::gvisor_runsc>,
-     [](const Annotations& a) { return a.gvisor_runsc.has_value(); }},
+     [](const Annotations& a) { return a.gvisor_runsc.has_value(); }, true},
     {"dev.nucleus.require.lockdown", ReadLockdown, [](const Annotations& a) { return a.require_lockdown.has_value(); },
      true},
     {"dev.nucleus.credentials", ReadCredentials, [](const Annotations& a) { return !a.credentials.empty(); }, true},
@@ -234,6 +235,9 @@ Result<> RefuseUnsupported(const Annotations& annotations) {
   for (const Row& row : kTable) {
     if (!row.supported && row.asked_for(annotations)) {
       return std::unexpected(Failure(Where(row.key) + "not supported yet", ENOTSUP));
+    }
+    if (annotations.runtime == Runtime::kNative && row.key.starts_with(kGvisorPrefix) && row.asked_for(annotations)) {
+      return std::unexpected(Failure(Where(row.key) + "takes dev.nucleus.runtime gvisor", EINVAL));
     }
   }
   return {};

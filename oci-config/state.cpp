@@ -47,6 +47,13 @@ static void Read(JsonReader& in, StateNetwork& out) {
   in.Check(out.pid >= 0, "pid", "out of range");
 }
 
+static void Read(JsonReader& in, StateGvisor& out) {
+  out = {};
+  in.Object(
+      {{"id", out.id}, {"version", out.version}, {"device", out.device}, {"inode", out.inode}, {"flags", out.flags}});
+  in.Check(!out.id.empty(), "id", "required");
+}
+
 static void Read(JsonReader& in, Degradation& out) {
   out = {};
   in.Object({{"stage", out.stage}, {"reason", out.reason}});
@@ -113,6 +120,7 @@ Result<State> ParseState(std::string_view json, std::string_view name) {
              {"resctrl", state.resctrl},
              {"tracer", state.tracer},
              {"network", state.network},
+             {"gvisor", state.gvisor},
              {"degradations", state.degradations},
              {"evidence", state.evidence},
              {"annotations", state.annotations}});
@@ -181,6 +189,19 @@ std::string FormatState(const State& state) {
     out.Key("generation").Uint(state.network.generation);
     out.Key("pid").Int(state.network.pid);
     out.Key("startTime").Uint(state.network.start_time);
+    out.EndObject();
+  }
+  if (!state.gvisor.id.empty()) {
+    out.Key("gvisor").BeginObject();
+    out.Key("id").String(state.gvisor.id);
+    out.Key("version").String(state.gvisor.version);
+    out.Key("device").Uint(state.gvisor.device);
+    out.Key("inode").Uint(state.gvisor.inode);
+    out.Key("flags").BeginArray();
+    for (const std::string& flag : state.gvisor.flags) {
+      out.String(flag);
+    }
+    out.EndArray();
     out.EndObject();
   }
   if (!state.degradations.empty()) {

@@ -53,6 +53,15 @@ struct StateNetwork {
   std::uint64_t start_time = 0;
 };
 
+// The gVisor sandbox that the container is (dev.nucleus.runtime); `id` empty: a native container.
+struct StateGvisor {
+  std::string id;            // runsc's own name for it
+  std::string version;       // of runsc
+  std::uint64_t device = 0;  // of runsc's file and its inode: what later commands execute must be the same
+  std::uint64_t inode = 0;
+  std::vector<std::string> flags;  // before each of runsc's commands
+};
+
 // A protection that was asked for and is not in force: only agent mode starts a container in spite of that.
 struct Degradation {
   std::string stage;   // as policies/mode.h names it: "landlock"
@@ -66,7 +75,8 @@ struct State {
   std::string oci_version;
   std::string id;
   Phase phase = Phase::kCreating;
-  std::int32_t pid = 0;          // of the init, in the runtime's pid namespace; 0 while there is none
+  // Of the init, in the runtime's pid namespace; 0 while there is none. With gVisor that is its sandbox.
+  std::int32_t pid = 0;
   std::uint64_t start_time = 0;  // field 22 of /proc/PID/stat: with the pid it names the process for ever
   std::string bundle;            // absolute
   std::string rootfs;            // absolute
@@ -79,6 +89,7 @@ struct State {
   StateResctrl resctrl;
   StateTracer tracer;
   StateNetwork network;
+  StateGvisor gvisor;
   std::vector<Degradation> degradations;
   StringMap evidence;  // what was enforced, by the names of docs/evidence.md; empty where nobody asked
   StringMap annotations;

@@ -25,6 +25,7 @@ expected=(
   usr/libexec/nucleus/nucleus-systemd
   usr/libexec/nucleus/nucleus-net
   usr/libexec/nucleus/nucleus-front
+  usr/libexec/nucleus/nucleus-gvisor
   usr/share/man/man8/nucleus.8.gz
   usr/share/bash-completion/completions/nucleus
   usr/share/zsh/vendor-completions/_nucleus
@@ -37,6 +38,7 @@ expected=(
   usr/share/doc/nucleus/conformance.md
   usr/share/doc/nucleus/evidence.md
   usr/share/doc/nucleus/gate.md
+  usr/share/doc/nucleus/gvisor.md
   usr/share/doc/nucleus/learning.md
   usr/share/doc/nucleus/modes.md
   usr/share/doc/nucleus/egress.md

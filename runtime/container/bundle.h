@@ -8,6 +8,7 @@
 #include "oci-config/annotations.h"
 #include "oci-config/spec.h"
 #include "policies/policies.h"
+#include "runtime/container/container.h"
 
 namespace nucleus::container {
 
@@ -23,6 +24,9 @@ struct Bundle {
 // `warn` hears of pins without a digest.
 Result<Bundle> LoadBundle(const std::string& directory, const std::string& config, const std::string& digest = {},
                           void (*warn)(const std::string& message) = nullptr);
+
+// The bundle of a create or run that is to come. What is wrong with it is told to the events as well.
+Result<Bundle> OpenBundle(const Settings& settings, const CreateOptions& options);
 
 // realpath(3).
 Result<std::string> AbsolutePath(const std::string& path);

@@ -24,6 +24,8 @@ class EventLog;
 
 namespace nucleus::container {
 
+struct Bundle;
+
 enum class CgroupManager { kCgroupfs, kSystemd, kDisabled };
 
 // What the options before the command say, and where warnings go.
@@ -74,6 +76,7 @@ struct Launched {
   Fd pidfd;
   Fd console;                         // the terminal's master, when foreground and terminal
   std::unique_ptr<ReadyProxy> ready;  // of CreateAndStart, where a service manager waits; null: none
+  std::function<void(int)> signal;    // how it is sent one; null: by the pidfd
 };
 
 struct ExecOptions {
@@ -99,11 +102,12 @@ struct ExecOptions {
 // ID charset [A-Za-z0-9_+.-]+, not "." or "..": "invalid container ID format".
 Result<> ValidateId(std::string_view id);
 
-Result<Launched> Create(const Settings& settings, const CreateOptions& options);
+// `bundle`: of OpenBundle (bundle.h), with these options.
+Result<Launched> Create(const Settings& settings, const CreateOptions& options, Bundle bundle);
 // With a service manager: returns once the container has said that it is ready, or has ended.
 Result<> Start(const Settings& settings, const std::string& id);
 // Both in one go; nothing is left of a container that cannot be started.
-Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options);
+Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options, Bundle bundle);
 Result<Snapshot> Load(const Settings& settings, const std::string& id);
 // All containers under the root, sorted by id; ones that vanish meanwhile are left out.
 Result<std::vector<Snapshot>> List(const Settings& settings);

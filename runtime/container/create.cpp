@@ -95,8 +95,8 @@ struct Created {
 
 class Creation {
  public:
-  Creation(const Settings& settings, const CreateOptions& options, bool start_follows)
-      : settings_(settings), options_(options), start_follows_(start_follows) {
+  Creation(const Settings& settings, const CreateOptions& options, Bundle bundle, bool start_follows)
+      : settings_(settings), options_(options), start_follows_(start_follows), bundle_(std::move(bundle)) {
   }
 
   Result<Created> Run() {
@@ -109,8 +109,6 @@ class Creation {
 
  private:
   Result<Created> Make() {
-    TRY(ValidateId(options_.id));
-    bundle_ = TRY(LoadBundle(options_.bundle, options_.config, options_.config_digest, settings_.warn));
     const bool terminal = bundle_.spec->process && bundle_.spec->process->terminal;
     TRY(CheckTerminalOptions(terminal, options_.io));
     TRY(LaunchNetHelper());
@@ -648,13 +646,23 @@ class Creation {
 
 }  // namespace
 
-Result<Launched> Create(const Settings& settings, const CreateOptions& options) {
-  Created created = TRY(Creation(settings, options, false).Run());
+Result<Bundle> OpenBundle(const Settings& settings, const CreateOptions& options) {
+  Result<> valid = ValidateId(options.id);
+  Result<Bundle> bundle = valid ? LoadBundle(options.bundle, options.config, options.config_digest, settings.warn)
+                                : std::unexpected(valid.error());
+  if (!bundle) {
+    TellFailure(settings, options.id, "bundle", bundle.error(), "refused");
+  }
+  return bundle;
+}
+
+Result<Launched> Create(const Settings& settings, const CreateOptions& options, Bundle bundle) {
+  Created created = TRY(Creation(settings, options, std::move(bundle), false).Run());
   return std::move(created.process);
 }
 
-Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options) {
-  Created created = TRY(Creation(settings, options, true).Run());
+Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options, Bundle bundle) {
+  Created created = TRY(Creation(settings, options, std::move(bundle), true).Run());
   Result<std::unique_ptr<ReadyProxy>> ready =
       ReadyProxy::Listen(created.container.directory.fd(), settings.notify_socket);
   const Result<> started = ready ? StartOpened(settings, created.container) : std::unexpected(ready.error());

@@ -13,7 +13,6 @@
 #include <charconv>
 #include <csignal>
 
-#include "oci-config/parse.h"
 #include "runtime/confine/cpu_affinity.h"
 #include "runtime/confine/landlock.h"
 #include "runtime/container/broker.h"
@@ -22,6 +21,7 @@
 #include "runtime/container/child.h"
 #include "runtime/container/container.h"
 #include "runtime/container/degrade.h"
+#include "runtime/container/exec_process.h"
 #include "runtime/container/filter_file.h"
 #include "runtime/container/host.h"
 #include "runtime/container/lifecycle.h"
@@ -69,68 +69,6 @@ Result<plan::Namespaces> NamespacesOf(pid_t pid) {
     }
   }
   return result;
-}
-
-void AddCapabilities(oci::Process& process, const std::vector<std::string>& names) {
-  if (names.empty()) {
-    return;
-  }
-  if (!process.capabilities) {
-    process.capabilities.emplace();
-  }
-  oci::Capabilities& sets = *process.capabilities;
-  for (const std::string& name : names) {
-    for (std::vector<std::string>* set : {&sets.bounding, &sets.effective, &sets.permitted}) {
-      set->push_back(name);
-    }
-    // Never into the inheritable set: a capability that execve hands on to any file was CVE-2022-29162.
-    if (std::find(sets.inheritable.begin(), sets.inheritable.end(), name) != sets.inheritable.end()) {
-      sets.ambient.push_back(name);
-    }
-  }
-}
-
-Result<oci::Process> PlanProcess(const ExecOptions& options, const oci::Spec& spec) {
-  if (!options.process_file.empty()) {
-    const std::string text = TRY(ReadFile(options.process_file, oci::kMaxConfigBytes));
-    return oci::ParseProcess(text, options.process_file);
-  }
-  if (!spec.process) {
-    return std::unexpected(Failure("the container has no process to take the defaults from"));
-  }
-  oci::Process process = *spec.process;
-  process.args = options.args;
-  process.terminal = options.terminal.value_or(false);
-  process.console_size.reset();
-  if (process.args.empty()) {
-    return std::unexpected(Failure("process args cannot be empty"));
-  }
-  if (options.cwd) {
-    process.cwd = *options.cwd;
-  }
-  if (process.cwd.empty() || process.cwd.front() != '/') {
-    return std::unexpected(Failure("cwd must be an absolute path"));
-  }
-  process.env.insert(process.env.end(), options.env.begin(), options.env.end());
-  if (options.user) {
-    process.user.uid = options.user->first;
-    if (options.user->second) {
-      process.user.gid = *options.user->second;
-    }
-  }
-  process.user.additional_gids.insert(process.user.additional_gids.end(), options.additional_gids.begin(),
-                                      options.additional_gids.end());
-  AddCapabilities(process, options.capabilities);
-  if (options.no_new_privileges) {
-    process.no_new_privileges = *options.no_new_privileges;
-  }
-  if (!options.selinux_label.empty()) {
-    process.selinux_label = options.selinux_label;
-  }
-  if (!options.apparmor_profile.empty()) {
-    process.apparmor_profile = options.apparmor_profile;
-  }
-  return process;
 }
 
 // --cgroup PATH or CONTROLLERS:PATH: a cgroup below the container's own, which must exist.
@@ -284,7 +222,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   Opened opened = TRY(OpenContainer(settings, options.id, false));
   TRY(MayBeSaid(options.ignore_paused ? Command::kExecIgnoringPause : Command::kExec, opened.status, options.id));
   const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
-  oci::Process process = TRY(PlanProcess(options, *spec));
+  oci::Process process = TRY(ExecProcess(options, *spec));
   TRY(CheckTerminalOptions(process.terminal, options.io));
   TakeCallersSize(options.io, process);
   const policies::Policies kept = TRY(KeptPolicies(opened.directory, spec->annotations));

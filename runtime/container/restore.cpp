@@ -175,6 +175,10 @@ class Restoration {
     TRY(NeedsRoot("restore"));
     program_ = TRY(criu::FindProgram());
     bundle_ = TRY(LoadBundle(options_.bundle, options_.config, {}, settings_.warn));
+    if (bundle_.annotations.runtime != oci::Runtime::kNative) {
+      return std::unexpected(
+          Failure("annotations[\"dev.nucleus.runtime\"]: a container that gVisor carries cannot be restored", ENOTSUP));
+    }
     if (!bundle_.annotations.seccomp_trace.empty()) {
       return std::unexpected(
           Failure("annotations[\"dev.nucleus.seccomp.trace\"]: a restored container cannot be traced", ENOTSUP));

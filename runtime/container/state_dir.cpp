@@ -275,6 +275,7 @@ Result<> StateDir::Remove() {
       }
     }
     TRY(RemoveTree(fd_.get(), kNotifyDirectory, path_ + "/" + kNotifyDirectory));
+    TRY(RemoveTree(fd_.get(), kGvisorDirectory, path_ + "/" + kGvisorDirectory));
     if (::rmdir(path_.c_str()) != 0 && errno != ENOENT) {
       return std::unexpected(SysError("rmdir", path_));
     }

@@ -17,6 +17,7 @@ inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kStartSocket = "start.sock";
 inline constexpr const char* kTraceSocket = "trace.sock";
 inline constexpr const char* kFilterFile = "seccomp.bpf";
+inline constexpr const char* kGvisorDirectory = "gvisor";  // what runsc keeps of the container
 
 class StateDir {
  public:

@@ -96,20 +96,23 @@ Result<> Told(const container::Settings& settings, std::string_view command, std
 struct Dispatch {
   const container::Settings& settings;
   const GlobalOptions& global;
+  const Backends& backends;
   Result<int> operator()(const CreateCommand& command) const {
     KeepRuntimeDir(global);
-    TRY(container::Create(settings, command.options));
+    container::Bundle bundle = TRY(container::OpenBundle(settings, command.options));
+    Backend& backend = Route(backends, bundle.annotations);
+    TRY(backend.Create(settings, command.options, std::move(bundle)));
     return 0;
   }
   Result<int> operator()(const RunCommand& command) const {
     KeepRuntimeDir(global);
-    return Run(settings, command);
+    return Run(settings, command, backends);
   }
   Result<int> operator()(const ExecCommand& command) const {
-    return Exec(settings, command);
+    return Exec(settings, command, backends);
   }
   Result<int> operator()(const StartCommand& command) const {
-    Result<> started = container::Start(settings, command.id);
+    Result<> started = Route(backends, settings, command.id).Start(settings, command.id);
     if (!started) {
       TellFailure(settings, command.id, "start", started.error());
       return std::unexpected(started.error());
@@ -159,7 +162,7 @@ struct Dispatch {
   }
   Result<int> operator()(const CheckpointCommand& command) const {
     TRY(Told(settings, "checkpoint", "checkpointed", command.id,
-             [&] { return container::Checkpoint(settings, command.id, command.criu); }));
+             [&] { return Route(backends, settings, command.id).Checkpoint(settings, command.id, command.criu); }));
     return 0;
   }
   Result<int> operator()(const RestoreCommand& command) const {
@@ -177,7 +180,7 @@ struct Dispatch {
   }
   Result<int> operator()(const LearnCommand& command) const {
     KeepRuntimeDir(global);
-    return Learn(settings, command);
+    return Learn(settings, command, backends);
   }
   Result<int> operator()(const FeaturesCommand&) const {
     TRY(WriteAll(STDOUT_FILENO, FeaturesText() + "\n", "stdout"));
@@ -187,7 +190,7 @@ struct Dispatch {
     return Attest(command);
   }
   Result<int> operator()(const ExplainCommand& command) const {
-    return Explain(settings, command);
+    return Explain(settings, command, backends);
   }
   Result<int> operator()(const DoctorCommand& command) const {
     return Doctor(command);
@@ -210,7 +213,7 @@ struct Dispatch {
  private:
   [[nodiscard]] Result<> KillOne(const KillCommand& command, const std::string& id) const {
     return Told(settings, "kill", "killed", id,
-                [&] { return container::Kill(settings, id, command.signal, command.all); },
+                [&] { return Route(backends, settings, id).Kill(settings, id, command.signal, command.all); },
                 {{"signal", command.signal}});
   }
   [[nodiscard]] Result<> DeleteOne(const DeleteCommand& command, const std::string& id) const {
@@ -276,7 +279,7 @@ std::string NotifySocket() {
 
 }  // namespace
 
-Result<int> RunCommandLine(CommandLine& line) {
+Result<int> RunCommandLine(CommandLine& line, const Backends& backends) {
   if (line.command) {
     PassListenFds(*line.command);
   }
@@ -299,7 +302,7 @@ Result<int> RunCommandLine(CommandLine& line) {
     events.emplace(TRY(evidence::EventLog::Open(line.global.events, line.global.root, PreservedFds(*line.command))));
     settings.events = &*events;
   }
-  return std::visit(Dispatch{.settings = settings, .global = line.global}, *line.command);
+  return std::visit(Dispatch{.settings = settings, .global = line.global, .backends = backends}, *line.command);
 }
 
 }  // namespace nucleus::shim

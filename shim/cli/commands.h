@@ -3,18 +3,19 @@
 
 #include "base/error.h"
 #include "runtime/container/container.h"
+#include "shim/backend.h"
 #include "shim/cli/command_line.h"
 
 namespace nucleus::shim {
 
-Result<int> RunCommandLine(CommandLine& line);
+Result<int> RunCommandLine(CommandLine& line, const Backends& backends);
 
 // run, exec, restore and learn (native/)
-Result<int> Run(const container::Settings& settings, const RunCommand& command);
-Result<int> Exec(const container::Settings& settings, const ExecCommand& command);
+Result<int> Run(const container::Settings& settings, const RunCommand& command, const Backends& backends);
+Result<int> Exec(const container::Settings& settings, const ExecCommand& command, const Backends& backends);
 Result<int> Restore(const container::Settings& settings, const RestoreCommand& command);
 
-Result<int> Learn(const container::Settings& settings, const LearnCommand& command);
+Result<int> Learn(const container::Settings& settings, const LearnCommand& command, const Backends& backends);
 
 // state, list, ps (print.cpp)
 Result<int> PrintState(const container::Settings& settings, const StateCommand& command);
@@ -28,9 +29,10 @@ Result<int> WriteSpec(const SpecCommand& command);                              
 Result<int> PinOrVerify(const PolicyCommand& command);                                       // policy.cpp
 Result<int> GenerateSeccomp(const SeccompCommand& command);                                  // seccomp.cpp
 std::string FeaturesText();                                                                  // features.cpp
-Result<int> Explain(const container::Settings& settings, const ExplainCommand& command);     // explain.cpp
-Result<int> Doctor(const DoctorCommand& command);                                            // doctor.cpp
-Result<int> Attest(const AttestCommand& command);                                            // attest.cpp
-Result<int> Egress(const container::Settings& settings, const EgressCommand& command);       // egress.cpp
+Result<int> Explain(const container::Settings& settings, const ExplainCommand& command,
+                    const Backends& backends);                                          // explain.cpp
+Result<int> Doctor(const DoctorCommand& command);                                       // doctor.cpp
+Result<int> Attest(const AttestCommand& command);                                       // attest.cpp
+Result<int> Egress(const container::Settings& settings, const EgressCommand& command);  // egress.cpp
 
 }  // namespace nucleus::shim

@@ -487,12 +487,13 @@ void AddHost(Report& report, const std::optional<oci::Mode>& mode, const plan::P
 
 }  // namespace
 
-Result<int> Explain(const container::Settings& settings, const ExplainCommand& command) {
+Result<int> Explain(const container::Settings& settings, const ExplainCommand& command, const Backends& backends) {
   const container::CreateOptions& options = command.options;
   const container::Bundle bundle =
       TRY(container::LoadBundle(options.bundle, options.config, options.config_digest, settings.warn));
   const container::BundlePlan planned = TRY(container::PlanBundle(settings, options, bundle));
   const plan::Plan& plan = planned.plan;
+  std::vector<std::string> differences = TRY(Route(backends, bundle.annotations).Differences(bundle, plan));
   Report report;
   AddBundle(report, bundle, plan);
   const auto mode = bundle.spec->annotations.find("dev.nucleus.mode");
@@ -504,6 +505,9 @@ Result<int> Explain(const container::Settings& settings, const ExplainCommand& c
   AddLimits(report, plan);
   AddNetwork(report, plan, bundle.policies);
   AddHooks(report, plan.hooks);
+  if (!differences.empty()) {
+    report.Section("gvisor").List("differs", std::move(differences));
+  }
   AddHost(report, bundle.annotations.mode, plan, command.json);
   TRY(WriteAll(STDOUT_FILENO, command.json ? report.Json() : report.Text(), "stdout"));
   return 0;

@@ -8,6 +8,7 @@
 
 #include "runtime/sys/fault.h"
 #include "runtime/sys/self.h"
+#include "shim/backend.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/front.h"
 #include "shim/cli/log.h"
@@ -83,7 +84,8 @@ int main(int argc, char** argv) {
   if (const auto* front = line.command ? std::get_if<shim::FrontCommand>(&*line.command) : nullptr; front != nullptr) {
     return BecomeFront(argc, argv, front->options);
   }
-  const Result<int> status = shim::RunCommandLine(line);
+  const Result<int> status =
+      shim::RunCommandLine(line, {.native = shim::NativeBackend(), .gvisor = shim::GvisorBackend(argv)});
   if (!status) {
     shim::Log(shim::Level::kError, status.error().message);
     return FailureStatus(line);

@@ -42,6 +42,8 @@ bool HandleSignals(int signals, const container::Launched& process, const Termin
       child = true;
     } else if (signal == SIGWINCH && terminal != nullptr) {
       terminal->CopySize();
+    } else if (process.signal) {
+      process.signal(signal);
     } else {
       (void)sys::PidfdSendSignal(process.pidfd.get(), signal);
     }

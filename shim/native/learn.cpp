@@ -30,7 +30,7 @@ Result<> Propose(const trace::Trace& trace, const LearnCommand& command) {
 
 }  // namespace
 
-Result<int> Learn(const container::Settings& settings, const LearnCommand& command) {
+Result<int> Learn(const container::Settings& settings, const LearnCommand& command, const Backends& backends) {
   if (::mkdir(command.directory.c_str(), 0755) != 0 && errno != EEXIST) {
     return std::unexpected(SysError("mkdir", command.directory));
   }
@@ -40,7 +40,7 @@ Result<int> Learn(const container::Settings& settings, const LearnCommand& comma
   run.options.seccomp_trace = command.directory + "/trace.ndjson";
   run.options.learn = true;
   run.options.io.foreground = true;
-  const int status = TRY(Run(settings, run));
+  const int status = TRY(Run(settings, run, backends));
   const std::string text = TRY(ReadFile(run.options.seccomp_trace, trace::kMaxTraceBytes));
   trace::Trace trace;
   TRY(trace::ReadTrace(text, run.options.seccomp_trace, trace));

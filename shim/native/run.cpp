@@ -46,8 +46,11 @@ Result<container::Launched> TellMade(const container::Settings& settings, std::s
                                      std::string_view kind, const std::string& id, Result<container::Launched> made) {
   if (made && settings.events != nullptr) {
     oci::StringMap process;
-    evidence::ReadProcess(made->pid, {}, process);
-    evidence::ReadNamespaces(made->pid, process);
+    // Of one that is in a sandbox of gVisor the host's kernel shows nothing: the pid is that of who waits for it.
+    if (!made->signal) {
+      evidence::ReadProcess(made->pid, {}, process);
+      evidence::ReadNamespaces(made->pid, process);
+    }
     Tell(settings, {.kind = kind, .id = id, .numbers = {{"pid", made->pid}}, .evidence = &process});
   } else if (!made) {
     TellFailure(settings, id, command, made.error());
@@ -67,10 +70,12 @@ Result<container::Launched> TellRestored(const container::Settings& settings, co
 
 }  // namespace
 
-Result<int> Run(const container::Settings& settings, const RunCommand& command) {
+Result<int> Run(const container::Settings& settings, const RunCommand& command, const Backends& backends) {
   const std::string& id = command.options.id;
+  container::Bundle bundle = TRY(container::OpenBundle(settings, command.options));
+  Backend& backend = Route(backends, bundle.annotations);
   if (command.detach) {
-    const container::Launched process = TRY(CreateAndStart(settings, command.options));
+    const container::Launched process = TRY(backend.CreateAndStart(settings, command.options, std::move(bundle)));
     if (process.ready) {
       if (const Result<> waited = process.ready->Wait(process.pidfd.get(), process.pid); !waited) {
         settings.warn(waited.error().message);
@@ -80,7 +85,7 @@ Result<int> Run(const container::Settings& settings, const RunCommand& command) 
   }
   TRY(AdoptOrphans(command.subreaper));
   const SignalGate signals = TRY(SignalGate::Make());
-  container::Launched process = TRY(CreateAndStart(settings, command.options));
+  container::Launched process = TRY(backend.CreateAndStart(settings, command.options, std::move(bundle)));
   const Result<int> status = Accompany(signals, process);
   TellEnd(settings, "exited", id, process.pid, status);
   if (!command.keep) {
@@ -89,14 +94,15 @@ Result<int> Run(const container::Settings& settings, const RunCommand& command) 
   return status;
 }
 
-Result<int> Exec(const container::Settings& settings, const ExecCommand& command) {
+Result<int> Exec(const container::Settings& settings, const ExecCommand& command, const Backends& backends) {
   const std::string& id = command.options.id;
+  Backend& backend = Route(backends, settings, id);
   if (command.options.detach) {
-    TRY(TellExec(settings, id, container::Exec(settings, command.options)));
+    TRY(TellExec(settings, id, backend.Exec(settings, command.options)));
     return 0;
   }
   const SignalGate signals = TRY(SignalGate::Make());
-  container::Launched process = TRY(TellExec(settings, id, container::Exec(settings, command.options)));
+  container::Launched process = TRY(TellExec(settings, id, backend.Exec(settings, command.options)));
   const Result<int> status = Accompany(signals, process);
   TellEnd(settings, "exec-ended", id, process.pid, status);
   return status;

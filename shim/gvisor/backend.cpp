@@ -1,0 +1,54 @@
+#include "shim/backend.h"
+
+#include "shim/gvisor/control.h"
+#include "shim/gvisor/create.h"
+#include "shim/gvisor/differences.h"
+#include "shim/gvisor/runsc.h"
+#include "shim/gvisor/sandbox.h"
+
+namespace nucleus::shim {
+namespace {
+
+class Gvisor final : public Backend {
+ public:
+  Result<container::Launched> Create(const container::Settings& settings, const container::CreateOptions& options,
+                                     container::Bundle bundle) override {
+    return gvisor::Create(settings, options, std::move(bundle), false);
+  }
+  Result<container::Launched> CreateAndStart(const container::Settings& settings,
+                                             const container::CreateOptions& options,
+                                             container::Bundle bundle) override {
+    return gvisor::Create(settings, options, std::move(bundle), true);
+  }
+  Result<> Start(const container::Settings& settings, const std::string& id) override {
+    return gvisor::Start(settings, id);
+  }
+  Result<> Kill(const container::Settings& settings, const std::string& id, int signal, bool all) override {
+    return gvisor::Kill(settings, id, signal, all);
+  }
+  Result<container::Launched> Exec(const container::Settings& settings,
+                                   const container::ExecOptions& options) override {
+    return gvisor::Exec(settings, options);
+  }
+  Result<> Checkpoint(const container::Settings&, const std::string&, const container::CriuOptions&) override {
+    return std::unexpected(Failure("checkpoint: not for a container that gVisor carries", ENOTSUP));
+  }
+  Result<std::vector<std::string>> Differences(const container::Bundle& bundle, const plan::Plan& plan) override {
+    const gvisor::Runsc runsc = TRY(gvisor::FindRunsc(bundle.annotations.gvisor_runsc, bundle.path));
+    std::vector<std::string> lines = {"runsc " + runsc.abilities.version + ", " + runsc.path +
+                                      "@sha256:" + runsc.digest};
+    for (const oci::Degradation& degradation : TRY(gvisor::CheckBundle(bundle, plan, runsc, {}))) {
+      lines.push_back(degradation.stage + ": " + degradation.reason);
+    }
+    return lines;
+  }
+};
+
+}  // namespace
+
+Backend& GvisorBackend(char**) {
+  static Gvisor backend;
+  return backend;
+}
+
+}  // namespace nucleus::shim

@@ -1,0 +1,35 @@
+// A run of runsc: of a descriptor, with nothing inherited but what is given here, for a bounded time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "runtime/cgroup/cgroup.h"
+
+namespace nucleus::gvisor {
+
+struct Invocation {
+  int program = -1;
+  std::vector<std::string> arguments;  // after argv[0]
+  // The cgroups that it is born in; null: this process's.
+  const cgroup::Doors* doors = nullptr;
+  // A mount namespace of its own, in which `prepare` is called.
+  std::function<Result<>()> prepare;
+  // The caller's standard streams are the container's. Else: none, and what it writes is the result.
+  bool streams = false;
+};
+
+struct Ended {
+  int status = 0;  // of the process: 128 + n for a signal
+  std::string output;
+  // The last line of what it has said; "exit status N" where that is nothing.
+  [[nodiscard]] std::string Said() const;
+};
+
+// An error where it does not come to its end within the time: it is killed.
+Result<Ended> RunToEnd(const Invocation& invocation, int timeout_ms);
+
+}  // namespace nucleus::gvisor

@@ -1,0 +1,46 @@
+// The network namespace of a sandbox: nucleus's own, prepared before runsc is started, so that nothing can be sent
+// before the rules are there. With dev.nucleus.gvisor.network none there is none of this.
+#pragma once
+
+#include <optional>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "oci-config/annotations.h"
+#include "oci-config/state.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/plan/plan.h"
+
+namespace nucleus::gvisor {
+
+// An error where gVisor's network cannot be had, or would get around what the bundle asks for.
+Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& plan);
+
+// The one that config.json makes or names, as a descriptor. Empty: the host's, where the bundle lists none. gVisor's
+// own stack takes the addresses off the links that it finds: the host's namespace, by whatever path, is refused to it.
+Result<Fd> PrepareNamespace(const oci::Annotations& annotations, const plan::Plan& plan);
+
+// Where a mode denies everything and no rule is there to do so: nothing may lead out of the sandbox's namespace.
+Result<> CheckUplinks(const oci::State& state);
+
+// A process in the container's cgroups that ends with the sandbox, and is there before it: what nucleus-net waits for.
+class Keeper {
+ public:
+  static Result<Keeper> Start(const cgroup::Doors& doors);
+  Keeper(Keeper&&) noexcept = default;
+  Keeper& operator=(Keeper&&) noexcept = default;
+  // One that was told of no sandbox ends.
+  ~Keeper() = default;
+  [[nodiscard]] int pidfd() const {
+    return pidfd_.get();
+  }
+  // From here on it ends when that process does.
+  Result<> Follow(int sandbox);
+
+ private:
+  Keeper() = default;
+  Fd pidfd_;
+  Fd channel_;
+};
+
+}  // namespace nucleus::gvisor

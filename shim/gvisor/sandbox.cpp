@@ -1,0 +1,148 @@
+#include "shim/gvisor/sandbox.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/sha256.h"
+#include "oci-config/json_reader.h"
+#include "shim/gvisor/differences.h"
+#include "shim/gvisor/network.h"
+
+namespace nucleus::gvisor {
+namespace {
+
+std::string_view PlatformWord(oci::GvisorPlatform platform) {
+  switch (platform) {
+    case oci::GvisorPlatform::kSystrap:
+      return "systrap";
+    case oci::GvisorPlatform::kKvm:
+      return "kvm";
+    case oci::GvisorPlatform::kPtrace:
+      break;
+  }
+  return "ptrace";
+}
+
+std::string_view NetworkWord(oci::GvisorNetwork network) {
+  switch (network) {
+    case oci::GvisorNetwork::kSandbox:
+      return "sandbox";
+    case oci::GvisorNetwork::kHost:
+      return "host";
+    case oci::GvisorNetwork::kNone:
+      break;
+  }
+  return "none";
+}
+
+Result<> CheckPlatform(const oci::Annotations& annotations, const Abilities& abilities) {
+  if (!annotations.gvisor_platform) {
+    return {};
+  }
+  const std::string wanted{PlatformWord(*annotations.gvisor_platform)};
+  if (std::ranges::find(abilities.platforms, wanted) != abilities.platforms.end()) {
+    return {};
+  }
+  std::string known;
+  for (const std::string& name : abilities.platforms) {
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  return std::unexpected(Failure("annotations[\"dev.nucleus.gvisor.platform\"]: runsc " + abilities.version +
+                                     " has no platform " + wanted + ", but " + known,
+                                 ENOTSUP));
+}
+
+}  // namespace
+
+std::string SandboxId(const std::string& directory, const std::string& created) {
+  constexpr std::size_t kDigits = 32;
+  return "nucleus-" + Sha256Hex(directory + "\n" + created + "\n" + std::to_string(::getpid())).substr(0, kDigits);
+}
+
+std::vector<std::string> SandboxFlags(const oci::Annotations& annotations, const plan::Plan& plan,
+                                      const Abilities& abilities, const std::string& directory) {
+  const std::string own = directory + "/" + container::kGvisorDirectory;
+  std::vector<std::string> flags = {"--root=" + own + "/" + kRoot, "--log=" + own + "/" + kLog,
+                                    // All of runsc's processes are in the container's cgroups, which nucleus makes.
+                                    "--ignore-cgroups",
+                                    "--network=" + std::string{NetworkWord(annotations.gvisor_network)}};
+  if (abilities.Has("log-format")) {
+    flags.emplace_back("--log-format=text");
+  }
+  if (annotations.gvisor_platform) {
+    flags.push_back("--platform=" + std::string{PlatformWord(*annotations.gvisor_platform)});
+  }
+  if (abilities.Has("oci-seccomp") && FilterOf(plan) != nullptr) {
+    flags.emplace_back("--oci-seccomp");
+  }
+  // What is written goes where the bundle says, not into a memory of gVisor's own, which is the default of newer ones.
+  if (abilities.Has("overlay2")) {
+    flags.emplace_back("--overlay2=none");
+  }
+  for (const char* host_files : {"host-uds", "host-fifo"}) {
+    if (abilities.Has(host_files)) {
+      flags.push_back("--" + std::string{host_files} + "=none");
+    }
+  }
+  return flags;
+}
+
+bool HasStack(const oci::State& state) {
+  return std::ranges::find(state.gvisor.flags, "--network=sandbox") != state.gvisor.flags.end();
+}
+
+Result<> CheckCaller(const container::Settings& settings, const plan::Host& host, const plan::Plan& plan) {
+  if (host.rootless()) {
+    return std::unexpected(Failure("dev.nucleus.runtime gvisor: takes the host's root", EPERM));
+  }
+  if (settings.cgroup_manager == container::CgroupManager::kDisabled || (plan.cgroups.empty() && !plan.scope)) {
+    return std::unexpected(
+        Failure("dev.nucleus.runtime gvisor: takes cgroups, by which all of a sandbox's processes are found", ENOTSUP));
+  }
+  if (plan.scope) {
+    return std::unexpected(Failure("dev.nucleus.runtime gvisor: --systemd-cgroup is not supported yet", ENOTSUP));
+  }
+  return {};
+}
+
+Result<std::vector<oci::Degradation>> CheckBundle(const container::Bundle& bundle, const plan::Plan& plan,
+                                                  const Runsc& runsc, const container::CreateOptions& options) {
+  TRY(CheckPlatform(bundle.annotations, runsc.abilities));
+  TRY(CheckNetwork(bundle.annotations, plan));
+  const bool listen_fds =
+      std::ranges::any_of(options.env, [](const std::string& entry) { return entry.starts_with("LISTEN_FDS="); });
+  const Request request{.spec = bundle.spec.get(),
+                        .plan = &plan,
+                        .annotations = &bundle.annotations,
+                        .landlock_policy = bundle.annotations.landlock_policy.has_value(),
+                        .preserve_fds = options.io.preserve_fds,
+                        .listen_fds = listen_fds};
+  return Weigh(FindDifferences(request, runsc.abilities), bundle.annotations.mode);
+}
+
+Result<> WriteNew(int directory, const std::string& name, std::string_view text) {
+  const Fd file{::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+  if (!file) {
+    return std::unexpected(SysError("create", name));
+  }
+  return WriteAll(file.get(), text, name);
+}
+
+std::string ErrorIn(const container::StateDir& directory, const std::string& name, const std::string& otherwise) {
+  const Result<std::string> log = directory.ReadFile(name.c_str());
+  // One object a line, the last one counts.
+  std::string_view text = log ? std::string_view{*log} : std::string_view{};
+  while (text.ends_with('\n')) {
+    text.remove_suffix(1);
+  }
+  const std::size_t line = text.rfind('\n');
+  oci::JsonReader in{line == std::string_view::npos ? text : text.substr(line + 1), name};
+  std::string message;
+  in.Object({{"msg", message}});
+  return in.Finish() && !message.empty() ? message : otherwise;
+}
+
+}  // namespace nucleus::gvisor

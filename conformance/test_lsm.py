@@ -256,7 +256,7 @@ class Selinux(Labels):
 
     def test_a_mount_label_that_the_policy_does_not_know(self):
         self.linux["mountLabel"] = "system_u:object_r:nucleus_test_none_t:s0"
-        self.assertRefused("mounts[")
+        self.assertRefused("context=system_u:object_r:nucleus_test_none_t:s0")
 
 
 @unittest.skipIf(SELINUX, "SELinux is enabled on this kernel")

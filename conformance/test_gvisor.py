@@ -128,6 +128,21 @@ class Life(Gvisor):
         self.assertEqual(sorted(os.listdir(self.root / self.id / "gvisor")), ["bundle", "log", "pid", "root"])
         self.assertOk(self.delete("--force"))
 
+    def test_a_detached_exec_that_has_ended_at_once(self):
+        """Its caller is a subreaper, as shims are, and takes its end away before anybody can look at it."""
+        self.running()
+        script = ("import ctypes, subprocess, sys, threading, os\n"
+                  "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
+                  "for _ in range(8):\n"
+                  "    child = subprocess.Popen(sys.argv[1:])\n"
+                  "    while True:\n"
+                  "        pid, status = os.waitpid(-1, 0)\n"
+                  "        if pid == child.pid: break\n"
+                  "    if status: sys.exit(f'exec: {status}')\n")
+        result = command(["/usr/bin/python3", "-c", script, RUNTIME, "--root", self.root, "exec", "--detach", "--pid-file",
+                          self.directory / "pid", self.id, "/bin/true"])
+        self.assertOk(result)
+
     def test_terminal(self):
         self.process["terminal"] = True
         self.process["consoleSize"] = {"height": 30, "width": 100}

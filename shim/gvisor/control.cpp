@@ -310,7 +310,10 @@ Result<container::Launched> Exec(const container::Settings& settings, const cont
   }
   container::Launched launched;
   launched.pid = TRY(files.Number(ExecFiles::kPid));
-  launched.pidfd = TRY_IN("exec failed", sys::PidfdOpen(launched.pid));
+  // Of a detached one the caller's subreaper is the parent: it may have ended, and be gone, by now.
+  if (options.io.foreground || !options.io.pidfd_socket.empty()) {
+    launched.pidfd = TRY_IN("exec failed", sys::PidfdOpen(launched.pid));
+  }
   const pid_t inside = TRY(files.Number(ExecFiles::kInside));
   launched.signal = [state = opened.state, inside](int signal) {
     (void)Ask(state, {"kill", "-pid", std::to_string(inside), state.gvisor.id, std::to_string(signal)}, kKillMs);

@@ -4,4 +4,4 @@ add_test(NAME conformance.vm COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/vm/run.sh)
 set_tests_properties(
   conformance.vm
   PROPERTIES ENVIRONMENT "RUNTIME=$<TARGET_FILE:nucleus>;PROBE=$<$<TARGET_EXISTS:probe>:$<TARGET_FILE:probe>>"
-             LABELS "conformance;vm" TIMEOUT 2400)
+             LABELS "conformance;vm" TIMEOUT 3000)

@@ -8,7 +8,7 @@
 # PROBE     the probe (default: the dev build's)
 # NUCLEUS_VM_CACHE     where Debian's tree and its disk image are kept (default: build/vm)
 # NUCLEUS_VM_LSM       apparmor (default), or selinux: the reference policy, permissive. A kernel has one of them
-# NUCLEUS_VM_TIMEOUT   seconds for everything inside (default: 1800, for `all` 5400)
+# NUCLEUS_VM_TIMEOUT   seconds for everything inside (default: 2400, for `all` 5400)
 # NUCLEUS_VM_RESULTS   a file for each test's result, a line of JSON for each (see stream.py)
 # NUCLEUS_TEST_SLOW    factor on every wait of the tests (default: 10; the processor is emulated)
 #
@@ -39,7 +39,7 @@ case $lsm in
     exit 2
     ;;
 esac
-default_modules=(modules cgroups devices namespaces exec lsm systemd netdevices rootless:Cgroups attest:Verity
+default_modules=(modules cgroups devices lsm systemd netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {
@@ -53,7 +53,7 @@ if [[ ${1-} == --keep ]]; then
   shift
 fi
 modules=("${@:-${default_modules[@]}}")
-limit=1800
+limit=2400
 if [[ ${modules[*]} == all ]]; then
   modules=()
   for file in "$project"/conformance/test_*.py; do

@@ -64,6 +64,13 @@ BOOST_AUTO_TEST_CASE(mistakes) {
                  {"[ambient]\nkeeps = []", "c.toml:2: ambient.keeps: unknown key"},
                  {"keep = []\n[ambient]\nkeep = []", "c.toml:2: ambient: not beside a keep for all sets"},
                  {"ambient = []", "c.toml:1: ambient: expected a table"}});
+  const auto bytes = ParseCapabilityPolicy("keep = []\n[bo\x90\x9a\x8c]\n", "c.toml");
+  BOOST_REQUIRE(!bytes.has_value());
+  BOOST_TEST(bytes.error().message == "c.toml:2: is not valid UTF-8");
+  BOOST_TEST(!ParseCapabilityPolicy("[\x01"
+                                    "bounding]\nkeep = []",
+                                    "c.toml")
+                  .has_value());
   const auto broken = ParseCapabilityPolicy("keep = [\n", "c.toml");
   BOOST_REQUIRE(!broken.has_value());
   BOOST_TEST(broken.error().message.starts_with("c.toml:"));

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/utf8.h"
+
 namespace nucleus::policies {
 
 std::string KeyPath(std::string_view where, std::string_view key) {
@@ -12,7 +14,15 @@ std::string KeyPath(std::string_view where, std::string_view key) {
 }
 
 TomlReader::TomlReader(std::string_view text, std::string name) : name_(std::move(name)) {
-  // The format has no other encoding, and toml++ stops at a NUL.
+  // The format has no other encoding, and toml++ counts on it further on than it looks.
+  if (!IsValidUtf8(text)) {
+    std::size_t line = 1;
+    for (std::string_view rest = text; IsValidUtf8(rest.substr(0, rest.find('\n'))); ++line) {
+      rest.remove_prefix(rest.find('\n') + 1);
+    }
+    FailAtLine(line, "", "is not valid UTF-8");
+    return;
+  }
   toml::parse_result parsed = toml::parse(text);
   if (parsed) {
     root_ = std::move(parsed).table();

@@ -18,6 +18,7 @@ fi
 nucleus=$build/shim/nucleus
 work=$(mktemp -d /tmp/nucleus-bench.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"  # the printed bundle's root is another user's to enter
 
 # The host's programs, read-only, as `nucleus sandbox` shows them.
 bwrap=(bwrap --unshare-all --die-with-parent --proc /proc --dev /dev --tmpfs /dev/shm --tmpfs /tmp --tmpfs /home/user

@@ -253,6 +253,33 @@ class NetworkNamespace:
         return {link["ifname"]: link for link in json.loads(self.ip("-json", "-details", "address", "show"))}
 
 
+def children(pid):
+    try:
+        return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def is_stopped(pid):
+    """By a signal, and not only for the moment in which a tracer looks at a call: it has not moved for a while."""
+    def look():
+        try:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return None
+        stopped = re.search(r"^State:\s+[tT]", status, re.MULTILINE)
+        return re.findall(r"^voluntary.*$", status, re.MULTILINE) if stopped else None
+
+    first = look()
+    for _ in range(4):
+        if first is None:
+            return False
+        time.sleep(0.004)
+        if look() != first:
+            return False
+    return True
+
+
 class Case(unittest.TestCase):
     """A test with a bundle. Change self.config (and the tree at self.rootfs), then call the verbs."""
 

@@ -118,6 +118,23 @@ class Rules(EgressCase):
         self.assertOk(self.delete("--force"))
         self.assertEqual(self.tables(self.netns), [])
 
+    def test_nothing_of_it_stays_of_a_create_that_fails(self):
+        """The namespace outlives the container. The init fails while the rules are loaded beside it, or is killed."""
+        if "create.net-ready" not in command([RUNTIME, "list"], env={**os.environ, "NUCLEUS_FAULT": "list"}).out.split():
+            self.skipTest("this build has no fault switch (configure with -DNUCLEUS_FAULTS=ON)")
+        self.policy(ALLOW)
+        self.process["args"] = ["/bin/sleep", "1000"]
+        for stage in ("child.namespaces", "child.mounts", "child.confine", "create.net-ready", "create.save-state"):
+            with self.subTest(stage=stage):
+                self.assertFails(self.create(env={**os.environ, "NUCLEUS_FAULT": stage}), f"injected fault at {stage}")
+                self.assertNothingLeft()
+                self.assertEqual(self.tables(self.netns), [])
+            with self.subTest(killed=stage):
+                self.assertNotEqual(self.create(env={**os.environ, "NUCLEUS_FAULT": f"kill:{stage}"}).status, 0)
+                self.runtime("delete", "--force", self.id)
+                wait_until(lambda: self.tables(self.netns) == [], "the rules' end")
+                self.assertNothingLeft()
+
     def test_a_namespace_has_one_policy(self):
         self.policy(ALLOW)
         self.hold_open()

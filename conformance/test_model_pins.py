@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -15,7 +14,7 @@ import subprocess
 import unittest
 
 from graphs import Graph
-from harness import IS_NUCLEUS, RUNTIME, TIMEOUT, Case, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, TIMEOUT, Case, children, is_stopped, main, wait_until
 
 GETPGID = 121  # x86_64
 SIZE = 1000000  # bytes: more than one read, as in the model
@@ -81,30 +80,6 @@ class Pins(Case):
             new.write_text(self.texts[content])
             new.rename(self.file)
 
-    def children(self, pid):
-        try:
-            return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        except OSError:
-            return []
-
-    def is_stopped(self, pid):
-        """By the signal, and strace has no more to do with it: it lets a group stop be."""
-        def look():
-            try:
-                text = pathlib.Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                return None
-            return re.findall(r"^voluntary.*$", text, re.MULTILINE) if re.search(r"^State:\s+[tT]", text, re.MULTILINE) else None
-        first = look()
-        if first is None:
-            return False
-        for _ in range(3):
-            os.sched_yield()
-            select_wait(0.004)
-            if look() != first:
-                return False
-        return True
-
     def read(self, call, action, content):
         """create, stopped after `call` while the file is changed; its exit status and what it said."""
         errors = self.directory / "err"
@@ -112,10 +87,10 @@ class Pins(Case):
             strace = subprocess.Popen(self.arguments(["-o", "/dev/null", "-e", f"inject={call[0]}:signal=SIGSTOP:when={call[1]}"]),
                                       stdin=subprocess.DEVNULL, stdout=file, stderr=file)
             try:
-                wait_until(lambda: any(map(self.is_stopped, self.children(strace.pid))) or strace.poll() is not None, "the stop")
+                wait_until(lambda: any(map(is_stopped, children(strace.pid))) or strace.poll() is not None, "the stop")
                 self.assertIsNone(strace.poll(), f"create did not come to {call}")
                 self.change(action, content)
-                for pid in self.children(strace.pid):
+                for pid in children(strace.pid):
                     os.kill(pid, signal.SIGCONT)
                 strace.wait(TIMEOUT)
             finally:
@@ -161,11 +136,6 @@ class Pins(Case):
         for steps, _ in ways:
             self.live(graph, steps, calls)
         print(f"Pins.one: {len(graph.states)} states, all {graph.count()} edges in {len(ways)} lives")
-
-
-def select_wait(seconds):
-    """Lets others run; no more than how often it is looked at depends on it."""
-    signal.sigtimedwait([], seconds)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import unittest
 
-from harness import IS_NUCLEUS, RUNTIME, TIMEOUT, Case, Result, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, TIMEOUT, Case, Result, children, is_stopped, main, wait_until
 
 GETPGID = 121  # x86_64
 CAP_KILL = 5
@@ -88,41 +87,18 @@ class Swapped(Case):
             strace = subprocess.Popen(self.arguments(["-o", "/dev/null", "-e", f"inject={call[0]}:signal=SIGSTOP:when={call[1]}"]),
                                       stdin=subprocess.DEVNULL, stdout=file, stderr=file)
             try:
-                stopped = lambda: [pid for pid in self.children(strace.pid) if self.is_stopped(pid)]
+                stopped = lambda: [pid for pid in children(strace.pid) if is_stopped(pid)]
                 wait_until(lambda: stopped() or strace.poll() is not None, "the stop")
                 if strace.poll() is not None:
                     return None
                 self.put(self.bad, in_place=in_place)
-                for pid in self.children(strace.pid):
+                for pid in children(strace.pid):
                     os.kill(pid, signal.SIGCONT)
                 strace.wait(TIMEOUT)
             finally:
                 strace.kill()
                 strace.wait()
         return Result(strace.args, strace.returncode, "", err.read_text())
-
-    def children(self, pid):
-        try:
-            return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        except OSError:
-            return []
-
-    def is_stopped(self, pid):
-        """Not only for the moment in which strace looks at a call: it has not moved for a while."""
-        def look():
-            try:
-                status = pathlib.Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                return None
-            state = re.search(r"^State:\s+(\S)", status, re.MULTILINE).group(1)
-            return re.findall(r"^voluntary.*$", status, re.MULTILINE) if state in "tT" else None
-
-        first = look()
-        for _ in range(4):
-            time.sleep(0.003)
-            if first is None or look() != first:
-                return False
-        return True
 
     def check(self, result):
         """Refused for what differs, or made with what was pinned."""

@@ -2,10 +2,9 @@
 // own pays for none of it. It has the same commands and does the whole of this one.
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "runtime/sys/syscalls.h"
+#include "runtime/sys/own_program.h"
 #include "shim/backend.h"
 
 #ifndef NUCLEUS_GVISOR
@@ -22,14 +21,9 @@ Error HandOver(char** argv) {
   if (kProgram[0] != '/') {
     return Failure("dev.nucleus.runtime gvisor: this build has no nucleus-gvisor", ENOTSUP);
   }
-  const Result<Fd> program = sys::Open(kProgram, O_PATH);
+  const Result<Fd> program = sys::OpenOwnProgram(kProgram);
   if (!program) {
     return Context("dev.nucleus.runtime gvisor", program.error());
-  }
-  const Result<struct stat> status = sys::Fstat(program->get(), kProgram);
-  if (!status || !S_ISREG(status->st_mode) || (status->st_uid != 0 && status->st_uid != ::geteuid()) ||
-      (status->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Failure(std::string{kProgram} + " is not root's alone to change", EPERM);
   }
   ::execveat(program->get(), "", argv, environ, AT_EMPTY_PATH);
   return SysError("exec", kProgram);

@@ -20,6 +20,7 @@
 #include "runtime/container/query.h"
 #include "runtime/evidence/event_log.h"
 #include "runtime/sys/fault.h"
+#include "runtime/sys/own_program.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
 
@@ -39,14 +40,7 @@ Result<Fd> OpenHelper() {
   if (kHelper[0] != '/') {
     return std::unexpected(Failure("network: this build has no nucleus-net", ENOTSUP));
   }
-  Fd helper = TRY_IN("network", sys::Open(kHelper, O_PATH));
-  const struct stat status = TRY(sys::Fstat(helper.get(), kHelper));
-  constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
-  if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != ::geteuid()) ||
-      (status.st_mode & kOthersWrite) != 0) {
-    return std::unexpected(Failure(std::string{"network: "} + kHelper + " is not root's alone to change", EPERM));
-  }
-  return helper;
+  return TRY_IN("network", sys::OpenOwnProgram(kHelper));
 }
 
 // What the program has open and in its environment is what it is given here.

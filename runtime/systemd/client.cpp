@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "base/fd.h"
+#include "runtime/sys/own_program.h"
 #include "runtime/sys/syscalls.h"
 
 #ifndef NUCLEUS_SYSTEMD_HELPER
@@ -61,15 +62,7 @@ Result<Fd> OpenHelper() {
   if (kHelper[0] != '/') {
     return std::unexpected(Failure("this build has no systemd cgroup driver", ENOTSUP));
   }
-  Fd helper = TRY_IN("systemd cgroup driver", sys::Open(kHelper, O_PATH));
-  const struct stat status = TRY(sys::Fstat(helper.get(), kHelper));
-  constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
-  if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != ::geteuid()) ||
-      (status.st_mode & kOthersWrite) != 0) {
-    return std::unexpected(
-        Failure(std::string{"systemd cgroup driver: "} + kHelper + " is not root's alone to change", EPERM));
-  }
-  return helper;
+  return TRY_IN("systemd cgroup driver", sys::OpenOwnProgram(kHelper));
 }
 
 // All of the answer; an error once the time is over.

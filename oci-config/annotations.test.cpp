@@ -188,7 +188,8 @@ BOOST_AUTO_TEST_CASE(unsupported) {
     if (!refused) {
       const bool gvisor = std::string_view{key}.starts_with("gvisor.");
       BOOST_TEST(refused.error().message ==
-                 "annotations[\"" + name + (gvisor ? "\"]: takes dev.nucleus.runtime gvisor" : "\"]: not supported yet"));
+                 "annotations[\"" + name +
+                     (gvisor ? "\"]: takes dev.nucleus.runtime gvisor" : "\"]: not supported yet"));
     }
     const std::vector<std::string> known = KnownAnnotations();
     BOOST_TEST(std::count(known.begin(), known.end(), name) == 1);

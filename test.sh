@@ -50,6 +50,10 @@ results=build/dev/Testing/Temporary/LastTest.log
 skipped=$(grep -ac '^SKIP ' "$results" || true)
 part "skipped: $skipped"
 grep -a '^SKIP ' "$results" || true
+if ((status != 0)); then
+  part "failed"
+  grep -aE '^(FAIL|ERROR): |^[A-Za-z.]*(Error|Exception)\b|error: in "' "$results" | head -n 100 || true
+fi
 echo
 cat "$log.summary"
 exit "$status"

@@ -1,7 +1,7 @@
 """Runs the modules of the black-box tests inside the virtual machine (see run.sh) and leaves what came of it on the drive.
 
-results/output has all that the tests print, results/summary a line of counts for each module and one for all,
-results/status the exit status: 0 where all passed. The summary's lines also go to the console, as signs of life.
+results/output has all that the tests print, results/summary what failed, a line of counts for each module and one for all,
+results/status the exit status: 0 where all passed. The counts also go to the console, as signs of life.
 """
 
 import os
@@ -33,7 +33,14 @@ def run(module, names, environment, output):
         found = re.findall(rf"^(?:OK|FAILED) \(.*?\b{name}=(\d+)", text, re.MULTILINE)
         counts[name] = int(found[-1]) if found else 0
     # A file that died before it could count has failed all the same.
-    return counts, status == 0 and bool(ran), time.monotonic() - start
+    passed = status == 0 and bool(ran)
+    return counts, "" if passed else told(text), time.monotonic() - start
+
+
+def told(text):
+    """What a file that failed says of it: unittest's own account of the failures, else its last lines."""
+    _, rule, account = text.partition("=" * 70 + "\n")
+    return rule + account if rule else "\n".join(text.splitlines()[-30:]) + "\n"
 
 
 def line(name, counts, passed, seconds):
@@ -56,16 +63,22 @@ def main():
     environment = dict(os.environ)
     environment.update(entry.split("=", 1) for entry in (PROJECT / "environment").read_text().splitlines())
     total, all_passed, all_seconds = dict.fromkeys(("tests", *COUNTS), 0), True, 0
+    lines, failures = [], ""
     with open(RESULTS / "output", "w+b") as output, open(RESULTS / "summary", "w", encoding="utf-8") as summary:
         for entry in (PROJECT / "modules").read_text().splitlines():
             module, _, names = entry.partition(":")
-            counts, passed, seconds = run(module, names.split(",") if names else [], environment, output)
+            counts, failed, seconds = run(module, names.split(",") if names else [], environment, output)
             for key, value in counts.items():
                 total[key] += value
-            all_passed, all_seconds = all_passed and passed, all_seconds + seconds
-            summary.write(line(module, counts, passed, seconds))
+            all_passed, all_seconds = all_passed and not failed, all_seconds + seconds
+            lines.append(line(module, counts, not failed, seconds))
+            print(lines[-1], end="", flush=True)
+            # The failures stand before the counts at the end, where a log that has been cut still has them.
+            failures += failed and f"== {module}\n{failed}"
+            summary.seek(0)
+            summary.write(failures + "".join(lines))
+            summary.truncate()
             summary.flush()
-            print(line(module, counts, passed, seconds), end="", flush=True)
         summary.write(line(f"all on Linux {os.uname().release}, {environment['RUNTIME']}", total, all_passed, all_seconds))
     (RESULTS / "status").write_text("0" if all_passed else "1")
     os.sync()

@@ -30,11 +30,12 @@ bool IsNamed(std::string_view prefix, std::string_view stage) {
   return false;
 }
 
+// The name tells that the stage is reached: who sees it may send SIGCONT at once, so that is blocked before.
 void StopHere(std::string_view stage) {
   constexpr std::size_t kNameLimit = 15;
   std::array<char, kNameLimit + 1> name{};
   ::prctl(PR_GET_NAME, name.data());
-  ::prctl(PR_SET_NAME, std::string{stage.substr(0, kNameLimit)}.c_str());
+  const auto rename = [stage] { ::prctl(PR_SET_NAME, std::string{stage.substr(0, kNameLimit)}.c_str()); };
   if (::getpid() == 1) {
     // The first process of a pid namespace does not stop itself; what comes from outside waits while it is blocked.
     sigset_t wake;
@@ -42,10 +43,12 @@ void StopHere(std::string_view stage) {
     sigemptyset(&wake);
     sigaddset(&wake, SIGCONT);
     ::sigprocmask(SIG_BLOCK, &wake, &before);
+    rename();
     int signal = 0;
     ::sigwait(&wake, &signal);
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
   } else {
+    rename();
     ::raise(SIGSTOP);
   }
   ::prctl(PR_SET_NAME, name.data());

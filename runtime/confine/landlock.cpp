@@ -44,6 +44,11 @@ constexpr std::uint64_t kIoctl = 1 << 15;              // ABI 5
 constexpr std::uint64_t kFirstRights = (1 << 13) - 1;  // ABI 1
 constexpr std::uint64_t kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctl;
 
+constexpr std::uint64_t kAllTcp = 3;  // bind, connect: the bits of policies::LandlockTcp
+static_assert(policies::kLandlockBind == 1 && policies::kLandlockConnect == 2);
+constexpr int kAbiOfTcp = 4;
+constexpr int kAbiOfScopes = 6;
+
 std::uint64_t HandledRights(int abi) {
   return kFirstRights | (abi >= 2 ? kRefer : 0) | (abi >= 3 ? kTruncate : 0) | (abi >= 5 ? kIoctl : 0);
 }
@@ -131,9 +136,8 @@ int LandlockAbi() {
 Result<Fd> MakeLandlockRuleset(const policies::LandlockPolicy& policy, int abi) {
   RulesetAttributes attributes{};
   attributes.handled_fs = HandledRights(abi);
-  attributes.handled_net = policy.handles_tcp ? 3 : 0;  // bind, connect: the bits of policies::LandlockTcp
-  attributes.scoped = policy.scope;                     // likewise of LandlockScope
-  static_assert(policies::kLandlockBind == 1 && policies::kLandlockConnect == 2);
+  attributes.handled_net = policy.handles_tcp ? kAllTcp : 0;
+  attributes.scoped = policy.scope;  // likewise of LandlockScope
   static_assert(policies::kLandlockAbstractUnix == 1 && policies::kLandlockSignal == 2);
   // An older kernel takes a larger structure as long as what it does not know is zero.
   Fd ruleset{static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0))};
@@ -151,6 +155,25 @@ Result<Fd> MakeLandlockRuleset(const policies::LandlockPolicy& policy, int abi) 
   }
   TRY(AddDevices(ruleset.get(), attributes.handled_fs));
   return ruleset;
+}
+
+Result<Fd> MakeLandlockScope(bool tcp, unsigned scope, int abi) {
+  RulesetAttributes attributes{};
+  attributes.handled_net = tcp && abi >= kAbiOfTcp ? kAllTcp : 0;
+  attributes.scoped = abi >= kAbiOfScopes ? scope : 0;
+  if (attributes.handled_net == 0 && attributes.scoped == 0) {
+    return Fd{};
+  }
+  Fd ruleset{static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0))};
+  if (!ruleset) {
+    return std::unexpected(SysError("landlock_create_ruleset", ""));
+  }
+  return ruleset;
+}
+
+Result<> AllowFile(int ruleset, int file, unsigned access, int abi, const std::string& name) {
+  const bool directory = S_ISDIR(TRY(sys::Fstat(file, name)).st_mode);
+  return AddPath(ruleset, file, Rights(access) & HandledRights(abi) & (directory ? ~std::uint64_t{0} : kOfFiles), name);
 }
 
 Result<> EnterLandlock(int ruleset) {

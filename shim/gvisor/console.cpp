@@ -18,16 +18,17 @@ namespace nucleus::gvisor {
 Result<ConsoleListener> ConsoleListener::Make(int state) {
   ConsoleListener listener;
   listener.state_ = TRY(sys::Duplicate(state));
-  listener.name_ = std::string{container::kGvisorDirectory} + "/console-" + std::to_string(::getpid());
+  const std::string name = "console-" + std::to_string(::getpid());
+  listener.name_ = std::string{container::kGvisorDirectory} + "/" + name;
   listener.socket_.Reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.socket_) {
     return std::unexpected(SysError("socket", ""));
   }
-  listener.path_ =
-      "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(listener.state_.get()) + "/" + listener.name_;
+  listener.path_ = name;
+  const std::string path = "/proc/self/fd/" + std::to_string(listener.state_.get()) + "/" + listener.name_;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::snprintf(address.sun_path, sizeof address.sun_path, "%s", listener.path_.c_str());
+  std::snprintf(address.sun_path, sizeof address.sun_path, "%s", path.c_str());
   if (::bind(listener.socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listener.socket_.get(), 1) != 0) {
     return std::unexpected(SysError("bind", listener.name_));

@@ -14,7 +14,7 @@ class ConsoleListener {
  public:
   // A socket in the gvisor directory of the state directory `state`.
   static Result<ConsoleListener> Make(int state);
-  // For runsc; short, however long the state directory's path is.
+  // For runsc, which is executed in the gvisor directory; short, however long that one's path is.
   [[nodiscard]] const std::string& path() const {
     return path_;
   }

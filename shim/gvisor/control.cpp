@@ -23,6 +23,7 @@
 #include "runtime/sys/fault.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
+#include "shim/gvisor/confine.h"
 #include "shim/gvisor/console.h"
 #include "shim/gvisor/derive.h"
 #include "shim/gvisor/invoke.h"
@@ -47,19 +48,52 @@ Error NotRunning() {
   return Failure("container not running", ESRCH);
 }
 
-// Of the sandbox that `state` names, while that is there.
-Result<Ended> Ask(const oci::State& state, std::vector<std::string> words, int timeout_ms, bool starts = false) {
+std::string OwnDirectory(const container::StateDir& directory) {
+  return directory.path() + "/" + container::kGvisorDirectory;
+}
+
+std::optional<oci::Mode> ModeOf(const oci::State& state) {
+  const Result<oci::Annotations> annotations = oci::ParseAnnotations(state.annotations);
+  return annotations ? annotations->mode : oci::Mode::kProduction;
+}
+
+// A question to the sandbox that `state` names, while that is there.
+struct Question {
+  std::vector<std::string> words;
+  int timeout_ms = 0;
+  bool starts = false;
+};
+
+Result<Ended> Ask(const std::string& own, const oci::State& state, Question question) {
   const Fd program = TRY(RunscOf(state));
   if (!container::IsAlive(state)) {
     return std::unexpected(NotRunning());
   }
+  const bool plugs = question.starts && HasStack(state);
+  std::vector<oci::Degradation> degradations;
+  const Confinement confinement =
+      TRY(MakeConfinement({.part = plugs ? Part::kPlug : Part::kClient,
+                           .mode = ModeOf(state),
+                           .network = plugs ? oci::GvisorNetwork::kSandbox : oci::GvisorNetwork::kNone,
+                           .directory = own},
+                          degradations));
   std::vector<std::string> arguments = state.gvisor.flags;
-  arguments.insert(arguments.end(), std::make_move_iterator(words.begin()), std::make_move_iterator(words.end()));
-  Invocation invocation{.program = program.get(), .arguments = std::move(arguments)};
-  if (starts && HasStack(state)) {
-    invocation.prepare = HideNetSysctls;
+  arguments.insert(arguments.end(), std::make_move_iterator(question.words.begin()),
+                   std::make_move_iterator(question.words.end()));
+  Invocation invocation{.program = program.get(),
+                        .arguments = std::move(arguments),
+                        .doors = nullptr,
+                        .prepare = {},
+                        .directory = own,
+                        .confinement = &confinement};
+  if (plugs) {
+    invocation.prepare = [&] {
+      return EnterOwnRoot({.directory = own, .program = program.get(), .hides_net_sysctls = true});
+    };
   }
-  return RunToEnd(invocation, timeout_ms);
+  Ended ended = TRY(RunToEnd(invocation, question.timeout_ms));
+  ended.degradations.insert(ended.degradations.end(), degradations.begin(), degradations.end());
+  return ended;
 }
 
 void EndSandbox(const oci::State& state) {
@@ -71,10 +105,14 @@ void EndSandbox(const oci::State& state) {
   }
 }
 
-Result<> LetRun(const oci::State& state) {
+Result<> LetRun(const container::Settings& settings, const std::string& own, oci::State& state) {
   FAULT_POINT("start.connect");
   TRY(CheckUplinks(state));
-  const Ended ended = TRY(Ask(state, {"start", state.gvisor.id}, kStartMs, true));
+  const Ended ended =
+      TRY(Ask(own, state, {.words = {"start", state.gvisor.id}, .timeout_ms = kStartMs, .starts = true}));
+  for (const oci::Degradation& degradation : ended.degradations) {
+    container::Record(settings.warn, degradation, state);
+  }
   if (ended.status != 0) {
     return std::unexpected(Failure("unable to start container process: runsc: " + ended.Said(), EIO));
   }
@@ -109,7 +147,7 @@ void Gather(const container::Settings& settings, oci::State& state) {
 Result<> StartOpened(const container::Settings& settings, const container::StateDir& directory, const oci::Spec& spec,
                      oci::State& state, bool runs) {
   const std::size_t degradations = state.degradations.size();
-  Result<> done = runs ? Result<>{} : LetRun(state);
+  Result<> done = runs ? Result<>{} : LetRun(settings, OwnDirectory(directory), state);
   if (!done) {
     EndSandbox(state);
     return done;
@@ -155,7 +193,8 @@ Result<> Kill(const container::Settings& settings, const std::string& id, int si
     words.emplace_back("-all");
   }
   words.insert(words.end(), {opened.state.gvisor.id, std::to_string(signal)});
-  const Ended ended = TRY(Ask(opened.state, std::move(words), kKillMs));
+  const Ended ended =
+      TRY(Ask(OwnDirectory(opened.directory), opened.state, {.words = std::move(words), .timeout_ms = kKillMs}));
   if (ended.status != 0) {
     if (!container::IsAlive(opened.state)) {
       return std::unexpected(NotRunning());
@@ -300,9 +339,22 @@ Result<container::Launched> Exec(const container::Settings& settings, const cont
     return std::unexpected(NotRunning());
   }
   FAULT_POINT("exec.attach");
-  const Ended ended = TRY(RunToEnd(
-      {.program = program.get(), .arguments = std::move(arguments), .doors = &doors, .prepare = {}, .streams = true},
-      kStartMs));
+  const std::string own = OwnDirectory(opened.directory);
+  std::vector<oci::Degradation> degradations;
+  const Confinement confinement = TRY(MakeConfinement(
+      {.part = Part::kClient, .mode = ModeOf(opened.state), .network = {}, .directory = own}, degradations));
+  const Ended ended = TRY(RunToEnd({.program = program.get(),
+                                    .arguments = std::move(arguments),
+                                    .doors = &doors,
+                                    .prepare = {},
+                                    .directory = own,
+                                    .confinement = &confinement,
+                                    .streams = true},
+                                   kStartMs));
+  degradations.insert(degradations.end(), ended.degradations.begin(), ended.degradations.end());
+  for (const oci::Degradation& degradation : degradations) {
+    settings.warn(container::DegradedText(degradation));
+  }
   if (ended.status != 0) {
     return std::unexpected(Failure("exec failed: unable to start container process: runsc: " +
                                        ErrorIn(opened.directory, files.Name(ExecFiles::kLogFile), ended.Said()),
@@ -315,8 +367,10 @@ Result<container::Launched> Exec(const container::Settings& settings, const cont
     launched.pidfd = TRY_IN("exec failed", sys::PidfdOpen(launched.pid));
   }
   const pid_t inside = TRY(files.Number(ExecFiles::kInside));
-  launched.signal = [state = opened.state, inside](int signal) {
-    (void)Ask(state, {"kill", "-pid", std::to_string(inside), state.gvisor.id, std::to_string(signal)}, kKillMs);
+  launched.signal = [state = opened.state, inside, own](int signal) {
+    (void)Ask(own, state,
+              {.words = {"kill", "-pid", std::to_string(inside), state.gvisor.id, std::to_string(signal)},
+               .timeout_ms = kKillMs});
   };
   if (console) {
     launched.console = TRY(console->Take());

@@ -31,6 +31,7 @@
 #include "runtime/sys/fault.h"
 #include "runtime/sys/process_stat.h"
 #include "runtime/sys/syscalls.h"
+#include "shim/gvisor/confine.h"
 #include "shim/gvisor/console.h"
 #include "shim/gvisor/control.h"
 #include "shim/gvisor/derive.h"
@@ -221,15 +222,22 @@ class Creation {
 
   Result<> LaunchSandbox() {
     const std::string own = directory_->path() + "/" + container::kGvisorDirectory;
-    const std::string stage = TRY(StageDirectory({settings_.root, own}));
     Fd directory;
     if (!root_.tree) {
       directory = TRY_IN("root.path", sys::Open(plan_.rootfs.path, O_PATH | O_DIRECTORY));
     }
-    Places places = PlacesIn(stage, plan_.rootfs, root_.tree ? root_.tree.get() : directory.get());
-    if (netns_) {
-      places.netns = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(netns_.get());
-    }
+    const Places places =
+        PlacesIn(plan_.rootfs, root_.tree ? root_.tree.get() : directory.get(), static_cast<bool>(netns_));
+    const OwnRoot own_root{.directory = own,
+                           .program = runsc_.file.get(),
+                           .netns = netns_ ? netns_.get() : -1,
+                           .kvm = bundle_.annotations.gvisor_platform == oci::GvisorPlatform::kKvm,
+                           .hides_net_sysctls = HasStack(state_),
+                           .pivot = plan_.rootfs.pivot};
+    std::vector<oci::Degradation> degradations;
+    confinement_ = TRY(MakeConfinement(
+        {.part = Part::kSandbox, .mode = bundle_.annotations.mode, .network = bundle_.annotations.gvisor_network},
+        degradations));
     const oci::Seccomp* filter =
         container::IsDegraded(state_, policies::Stage::kSeccomp) && !plan_.policy_seccomp ? nullptr : FilterOf(plan_);
     TRY(WriteNew(directory_->fd(), Below(kBundle) + "/config.json", DeriveConfig(plan_, filter, places)));
@@ -247,17 +255,21 @@ class Creation {
     arguments.push_back(state_.gvisor.id);
     const cgroup::Doors doors = TRY(cgroup::OpenDoors(state_.cgroups));
     FAULT_POINT("create.clone");
-    const Result<Ended> ended = RunToEnd({.program = runsc_.file.get(),
-                                          .arguments = std::move(arguments),
-                                          .doors = &doors,
-                                          .prepare = [&]() -> Result<> {
-                                            TRY(Stage(stage, plan_.rootfs, places, std::move(root_)));
-                                            return HasStack(state_) ? HideNetSysctls() : Result<>{};
-                                          },
-                                          .streams = true},
-                                         kCreateMs);
+    const Result<Ended> ended =
+        RunToEnd({.program = runsc_.file.get(),
+                  .arguments = std::move(arguments),
+                  .doors = &doors,
+                  .prepare = [&] { return Stage(own_root, plan_.rootfs, places, std::move(root_)); },
+                  .directory = own,
+                  .confinement = &confinement_,
+                  .streams = true},
+                 kCreateMs);
     if (!ended) {
       return std::unexpected(ended.error());
+    }
+    degradations.insert(degradations.end(), ended->degradations.begin(), ended->degradations.end());
+    for (const oci::Degradation& degradation : degradations) {
+      Record(settings_.warn, degradation, state_);
     }
     if (ended->status != 0) {
       if (cgroup::WasOomKilled(state_.cgroups).value_or(false)) {
@@ -322,6 +334,7 @@ class Creation {
     }
     out["gvisor.runsc"] = runsc_.path + "@sha256:" + runsc_.digest;
     out["gvisor.version"] = runsc_.abilities.version;
+    TellConfinement(confinement_, state_, out);
     evidence::ReadCgroups(state_.cgroups, out);
   }
 
@@ -375,6 +388,7 @@ class Creation {
   bool hooks_ran_ = false;
   const char* stage_ = "bundle";
   bool making_ = false;
+  Confinement confinement_;
   Fd netns_;
   std::optional<Keeper> keeper_;
   std::optional<container::NetHelper> net_helper_;

@@ -12,6 +12,7 @@
 
 #include "runtime/container/channel.h"
 #include "runtime/container/child.h"
+#include "runtime/container/degrade.h"
 #include "runtime/container/process.h"
 #include "runtime/sys/syscalls.h"
 
@@ -28,7 +29,7 @@ Result<int> Lift(int fd) {
   return lifted < 0 ? std::unexpected(SysError("dup", std::to_string(fd))) : Result<int>{lifted};
 }
 
-Result<> Execute(const Invocation& invocation, int output) {
+Result<> Execute(const Invocation& invocation, int output, int channel) {
   if (invocation.doors != nullptr) {
     TRY(cgroup::Enter(*invocation.doors));
   }
@@ -44,8 +45,8 @@ Result<> Execute(const Invocation& invocation, int output) {
       return std::unexpected(SysError("dup", "standard streams"));
     }
   }
-  if (::chdir("/") != 0) {
-    return std::unexpected(SysError("chdir", "/"));
+  if (::chdir(invocation.directory.c_str()) != 0) {
+    return std::unexpected(SysError("chdir", invocation.directory));
   }
   TRY(sys::CloseOnExecFrom(3));
   container::ResetSignals();
@@ -54,6 +55,9 @@ Result<> Execute(const Invocation& invocation, int output) {
   const std::vector<std::string> environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   const std::vector<char*> argv = container::Pointers(words);
   const std::vector<char*> envp = container::Pointers(environment);
+  if (invocation.confinement != nullptr) {
+    TRY(Confine(*invocation.confinement, program, channel));
+  }
   ::execveat(program, "", argv.data(), envp.data(), AT_EMPTY_PATH);
   return std::unexpected(SysError("exec", "runsc"));
 }
@@ -84,7 +88,7 @@ Result<Child> Launch(const Invocation& invocation) {
   child.pid = TRY(
       sys::Clone3({.cgroup_fd = invocation.doors != nullptr ? invocation.doors->v2.get() : -1, .pidfd = &child.pidfd}));
   if (child.pid == 0) {
-    container::FailChild(theirs.get(), Execute(invocation, written.get()).error());
+    container::FailChild(theirs.get(), Execute(invocation, written.get(), theirs.get()).error());
   }
   return child;
 }
@@ -146,9 +150,17 @@ Result<Ended> RunToEnd(const Invocation& invocation, int timeout_ms) {
     return std::unexpected(Failure(
         "runsc does not come to its end: killed after " + std::to_string(timeout_ms / 1000) + " seconds", ETIMEDOUT));
   }
-  const Result<container::Message> message = container::Receive(child.channel.get());
-  if (message && message->tag == container::Tag::kError) {
-    return std::unexpected(Failure(message->text, message->code));
+  for (;;) {
+    const Result<container::Message> message = container::Receive(child.channel.get());
+    if (!message) {
+      break;
+    }
+    if (message->tag == container::Tag::kError) {
+      return std::unexpected(Failure(message->text, message->code));
+    }
+    if (message->tag == container::Tag::kDegraded) {
+      ended.degradations.push_back(container::TakeDegradation(*message));
+    }
   }
   ended.status = WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
   return ended;

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "oci-config/state.h"
 #include "runtime/cgroup/cgroup.h"
+#include "shim/gvisor/confine.h"
 
 namespace nucleus::gvisor {
 
@@ -18,6 +20,9 @@ struct Invocation {
   const cgroup::Doors* doors = nullptr;
   // A mount namespace of its own, in which `prepare` is called.
   std::function<Result<>()> prepare;
+  // Where it is executed, after `prepare`: paths that are relative to it are short, and need no process of nucleus's.
+  std::string directory = "/";
+  const Confinement* confinement = nullptr;
   // The caller's standard streams are the container's. Else: none, and what it writes is the result.
   bool streams = false;
 };
@@ -25,6 +30,7 @@ struct Invocation {
 struct Ended {
   int status = 0;  // of the process: 128 + n for a signal
   std::string output;
+  std::vector<oci::Degradation> degradations;  // of its confinement
   // The last line of what it has said; "exit status N" where that is nothing.
   [[nodiscard]] std::string Said() const;
 };

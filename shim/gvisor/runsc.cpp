@@ -85,7 +85,10 @@ Result<std::string> DigestOf(const Fd& file, const std::string& path) {
 }
 
 Result<std::string> Ask(const Fd& file, const char* question) {
-  const Ended ended = TRY(RunToEnd({.program = file.get(), .arguments = {question}}, kProbeMs));
+  std::vector<oci::Degradation> degradations;
+  const Confinement confinement = TRY(MakeConfinement({.part = Part::kProbe}, degradations));
+  const Ended ended =
+      TRY(RunToEnd({.program = file.get(), .arguments = {question}, .confinement = &confinement}, kProbeMs));
   if (ended.status != 0) {
     return std::unexpected(Failure(std::string{"runsc "} + question + ": " + ended.Said(), EIO));
   }

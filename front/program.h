@@ -17,6 +17,9 @@ using Words = std::vector<std::string>;
 // The options before the command, which are passed on as they were given.
 struct Globals {
   Words words;
+  std::string root;           // the state root that they, or the default, say
+  bool default_root = false;  // it is the default
+  std::string log;            // of --log; empty: none
 
   // Of `--events fd:N`, the descriptor that nucleus is to have; -1: none.
   [[nodiscard]] int EventsFd() const;

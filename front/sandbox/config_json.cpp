@@ -165,6 +165,10 @@ void Annotations(JsonWriter& out, const SandboxOptions& options, const ConfigPar
   if (!publish.empty()) {
     out.Key("dev.nucleus.network.publish").String(publish);
   }
+  if (options.stop_signal != 0) {
+    // The image specification's, which others look at as well (annotations.md, "Pre-Defined Annotation Keys").
+    out.Key("org.opencontainers.image.stopSignal").String(std::to_string(options.stop_signal));
+  }
   if (!parts.rootfs_mode.empty()) {
     out.Key("dev.nucleus.rootfs.mode").String(parts.rootfs_mode);
   }

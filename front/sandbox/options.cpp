@@ -16,6 +16,7 @@
 namespace nucleus::front {
 namespace {
 
+constexpr std::int64_t kLeastLog = std::int64_t{64} << 10;
 constexpr std::size_t kMaxEnvironment = std::size_t{1} << 20;
 
 std::unexpected<Error> Bad(std::string message) {
@@ -198,6 +199,32 @@ Result<> OneOf(std::string& target, const std::string& value, std::initializer_l
   return Bad("unknown value \"" + value + "\": one of " + listed);
 }
 
+Result<> ApplyRestart(SandboxOptions& options, const std::string& value) {
+  constexpr std::string_view kOnFailure = "on-failure";
+  constexpr std::int64_t kMost = 1000000;
+  options.most_restarts = 0;
+  if (value == "no") {
+    options.restart = Restart::kNo;
+  } else if (value == "always") {
+    options.restart = Restart::kAlways;
+  } else if (value == kOnFailure) {
+    options.restart = Restart::kOnFailure;
+  } else if (value.starts_with(std::string{kOnFailure} + ":")) {
+    options.restart = Restart::kOnFailure;
+    options.most_restarts =
+        static_cast<int>(TRY(Number(std::string_view{value}.substr(kOnFailure.size() + 1), 1, kMost)));
+  } else {
+    return Bad("unknown value \"" + value + "\": one of no, on-failure, on-failure:TIMES, always");
+  }
+  return {};
+}
+
+Result<> ApplyHealthCommand(SandboxOptions& options, const std::string& value) {
+  options.health_command = value;
+  options.health.command = TRY(ParseHealthCommand(value));
+  return {};
+}
+
 template <std::string SandboxOptions::* member>
 Result<> ApplyPath(SandboxOptions& options, const std::string& value) {
   if (value.empty()) {
@@ -296,6 +323,44 @@ const std::vector<OptionRow>& SandboxRows() {
       {"name", kText, "ID", "id of the container",
        [](O& o, const std::string& v) -> Result<> { return TRY(container::ValidateId(v)), o.name = v, Result<>{}; }},
       {"no-terminal", kFlag, nullptr, "no terminal inside, even where the caller has one", ApplyFlag<&O::no_terminal>},
+      {"detach", kFlag, nullptr, "let it run on and print its id: logs, stop, stats, attach", ApplyFlag<&O::detach>},
+      {"terminal", kFlag, nullptr, "with --detach: a terminal inside, for attach", ApplyFlag<&O::terminal>},
+      {"interactive", kFlag, nullptr, "with --detach: keep its input open, for attach", ApplyFlag<&O::interactive>},
+      {"restart", kText, "WHEN", "with --detach: start it again: no (default), on-failure[:TIMES] or always",
+       ApplyRestart},
+      {"stop-signal", kText, "SIGNAL", "what `nucleus stop` sends first (default: TERM)",
+       [](O& o, const std::string& v) -> Result<> { return o.stop_signal = TRY(shim::ParseSignal(v)), Result<>{}; }},
+      {"stop-timeout", kText, "TIME", "how long after that KILL follows (default: 10s)",
+       [](O& o, const std::string& v) -> Result<> {
+         return o.stop_timeout_ms = TRY(shim::ParseDuration(v)), Result<>{};
+       }},
+      {"log-size", kText, "SIZE", "with --detach: largest size of a log file (default: 8m)",
+       [](O& o, const std::string& v) -> Result<> {
+         o.log.bytes = TRY(shim::ParseSize(v));
+         return o.log.bytes >= kLeastLog ? Result<>{} : Bad("must be 64k at least");
+       }},
+      {"log-files", kInteger, "N", "with --detach: how many log files are kept (default: 3)",
+       [](O& o, const std::string& v) -> Result<> {
+         return o.log.files = static_cast<int>(TRY(Number(v, 1, 100))), Result<>{};
+       }},
+      {"health-cmd", kText, "COMMAND", "asks how it is: a line for /bin/sh, or a JSON array of words",
+       ApplyHealthCommand},
+      {"health-start-period", kText, "TIME", "in which failures do not count (default: none)",
+       [](O& o, const std::string& v) -> Result<> {
+         return o.health.start_period_ms = TRY(shim::ParseDuration(v)), Result<>{};
+       }},
+      {"health-interval", kText, "TIME", "between two checks (default: 30s)",
+       [](O& o, const std::string& v) -> Result<> {
+         return o.health.interval_ms = TRY(shim::ParseDuration(v)), Result<>{};
+       }},
+      {"health-retries", kInteger, "N", "so many failures in a row are unhealthy (default: 3)",
+       [](O& o, const std::string& v) -> Result<> {
+         return o.health.retries = static_cast<int>(TRY(Number(v, 1, 1000))), Result<>{};
+       }},
+      {"health-timeout", kText, "TIME", "how long a check may take (default: 30s)",
+       [](O& o, const std::string& v) -> Result<> {
+         return o.health.timeout_ms = TRY(shim::ParseDuration(v)), Result<>{};
+       }},
       {"learn", kText, "DIR", "write proposals for policies there; runs in agent mode", ApplyPath<&O::learn>},
       {"print-bundle", kText, "DIR", "write the bundle there in place of running it", ApplyPath<&O::print_bundle>},
   };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "front/service/service.h"
 
 namespace nucleus::front {
 
@@ -60,6 +61,16 @@ struct SandboxOptions {
   std::string hostname = "sandbox";
   std::string cwd;
   bool no_terminal = false;
+  bool detach = false;
+  bool terminal = false;     // with --detach, where the caller's streams say nothing
+  bool interactive = false;  // with --detach: its input stays open
+  HealthOptions health;
+  std::string health_command;  // as given
+  int stop_signal = 0;         // 0: SIGTERM
+  int stop_timeout_ms = 10000;
+  Restart restart = Restart::kNo;
+  int most_restarts = 0;
+  LogLimits log;
   std::string learn;         // directory for proposals; empty: nothing is learned
   std::string print_bundle;  // directory; empty: it is run
 };

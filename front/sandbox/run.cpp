@@ -3,22 +3,24 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <csignal>
-#include <cstdio>
-#include <ctime>
+#include <cstdlib>
+#include <memory>
 
 #include "front/sandbox/bundle.h"
-#include "front/sandbox/memory_directory.h"
+#include "front/sandbox/detach.h"
+#include "front/sandbox/lifetime.h"
 #include "front/sandbox/tree.h"
-#include "front/sandbox/watcher.h"
-#include "front/sandbox/workspace_copy.h"
+#include "front/service/health_monitor.h"
+#include "front/service/notify.h"
+#include "front/service/record.h"
+#include "front/service/supervisor.h"
 #include "runtime/sys/syscalls.h"
 #include "shim/cli/log.h"
 
@@ -30,49 +32,96 @@ constexpr int kSignalBase = 128;
 // After --timeout's SIGTERM.
 constexpr int kGraceMs = 5000;
 
-Result<std::string> NewId() {
-  std::array<unsigned char, 6> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    return std::unexpected(SysError("getrandom", ""));
-  }
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string id = "sandbox-";
-  for (const unsigned char byte : bytes) {
-    id += kDigits[byte >> 4U];
-    id += kDigits[byte & 0xfU];
-  }
-  return id;
+bool HasTerminal(const SandboxOptions& options) {
+  return !options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
 }
 
-std::int64_t NowMs() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+void WarnOf(const Result<>& result) {
+  if (!result) {
+    shim::Log(shim::Level::kWarning, result.error().message);
+  }
 }
 
-Result<Fd> AllSignals() {
-  sigset_t set;
-  ::sigfillset(&set);
-  for (const int signal : {SIGPIPE, SIGURG, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) {
-    ::sigdelset(&set, signal);
+// What is asked for beyond waiting: health, and a service manager that wants to know. Usually neither is.
+class Attendance {
+ public:
+  Attendance(const Globals& globals, const SandboxOptions& options, const Sandbox& sandbox)
+      : globals_(globals), id_(sandbox.id()), notifier_(Notifier::Take()) {
+    if (!options.health.command.empty()) {
+      health_ = std::make_unique<HealthMonitor>(globals, id_, options.health, sandbox.directory() + "/health.pid");
+      look_ms_ = MonotonicMs();
+    } else {
+      // The workload says itself that it is ready, to `nucleus run`, for which this process speaks.
+      WarnOf(notifier_.Listen(sandbox.directory()));
+    }
   }
-  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) {
-    return std::unexpected(SysError("sigprocmask", ""));
+
+  [[nodiscard]] const std::string& proxy() const {
+    return notifier_.proxy();
   }
-  Fd fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-  return fd ? Result<Fd>{std::move(fd)} : std::unexpected(SysError("signalfd", ""));
-}
+
+  void AddTo(std::vector<pollfd>& entries) const {
+    if (notifier_.fd() >= 0) {
+      entries.push_back({.fd = notifier_.fd(), .events = POLLIN, .revents = 0});
+    }
+    if (health_) {
+      health_->AddTo(entries);
+    }
+  }
+
+  [[nodiscard]] std::int64_t deadline_ms() const {
+    return look_ms_ != 0 ? look_ms_ : health_ ? health_->deadline_ms() : 0;
+  }
+
+  void Step() {
+    if (notifier_.fd() >= 0) {
+      WarnOf(notifier_.PassOn());
+    }
+    if (look_ms_ != 0 && MonotonicMs() >= look_ms_) {
+      constexpr int kLookMs = 5;
+      look_ms_ = WorkloadRuns(globals_, id_) ? 0 : MonotonicMs() + kLookMs;
+      if (look_ms_ == 0) {
+        health_->Begin();
+        TellState(globals_, id_, Health::kStarting);
+      }
+    }
+    bool changed = false;
+    if (health_ && health_->Step(changed) && changed) {
+      const Health health = health_->tracker().health();
+      TellState(globals_, id_, health);
+      if (health == Health::kHealthy && !ready_) {
+        ready_ = true;
+        WarnOf(notifier_.Tell("READY=1\nMAINPID=" + std::to_string(::getpid()) + "\n"));
+      }
+    }
+  }
+
+  void Stopping() {
+    WarnOf(notifier_.Tell("STOPPING=1\n"));
+  }
+
+ private:
+  const Globals& globals_;
+  std::string id_;
+  Notifier notifier_;
+  std::unique_ptr<HealthMonitor> health_;
+  std::int64_t look_ms_ = 0;  // when to look whether it runs; 0: it does, or nobody wants to know
+  bool ready_ = false;
+};
 
 // What is sent to this process goes on to `nucleus run`, and from there to the command. What the terminal sends, it
-// sends to both.
-void PassOn(int signals, int runner) {
+// sends to both. True where one of them asks to end.
+bool PassOn(int signals, int runner) {
+  bool end = false;
   signalfd_siginfo info{};
   while (::read(signals, &info, sizeof info) == sizeof info) {
     const int signal = static_cast<int>(info.ssi_signo);
+    end = end || signal == SIGTERM || signal == SIGINT;
     if (signal != SIGCHLD && info.ssi_code != SI_KERNEL) {
       (void)sys::PidfdSendSignal(runner, signal);
     }
   }
+  return end;
 }
 
 struct Outcome {
@@ -81,31 +130,36 @@ struct Outcome {
 };
 
 Result<Outcome> Accompany(const Globals& globals, const SandboxOptions& options, const std::string& id, int signals,
-                          Child& runner) {
+                          Child& runner, Attendance& attendance) {
   Outcome outcome;
   // --timeout ends it in three steps: SIGTERM, SIGKILL to the container, SIGKILL to who makes one.
   int steps = 0;
-  std::int64_t next = options.timeout_ms > 0 ? NowMs() + options.timeout_ms : 0;
+  std::int64_t next = options.timeout_ms > 0 ? MonotonicMs() + options.timeout_ms : 0;
   for (;;) {
-    std::array<pollfd, 2> entries = {
-        {{.fd = signals, .events = POLLIN, .revents = 0}, {.fd = runner.pidfd.get(), .events = POLLIN, .revents = 0}}};
-    const int wait = next == 0 ? -1 : static_cast<int>(std::max<std::int64_t>(0, next - NowMs()));
+    std::vector<pollfd> entries = {{.fd = signals, .events = POLLIN, .revents = 0},
+                                   {.fd = runner.pidfd.get(), .events = POLLIN, .revents = 0}};
+    attendance.AddTo(entries);
+    std::int64_t until = attendance.deadline_ms();
+    until = until == 0 || (next != 0 && next < until) ? next : until;
+    const int wait = until == 0 ? -1 : static_cast<int>(std::max<std::int64_t>(0, until - MonotonicMs()));
     if (::poll(entries.data(), entries.size(), wait) < 0 && errno != EINTR) {
       return std::unexpected(SysError("poll", ""));
     }
+    attendance.Step();
     if (entries[1].revents != 0) {
       outcome.wait_status = TRY(WaitFor(runner));
       return outcome;
     }
-    if (entries[0].revents != 0) {
-      PassOn(signals, runner.pidfd.get());
+    if (entries[0].revents != 0 && PassOn(signals, runner.pidfd.get())) {
+      attendance.Stopping();
     }
-    if (next == 0 || NowMs() < next) {
+    if (next == 0 || MonotonicMs() < next) {
       continue;
     }
     outcome.timed_out = true;
-    next = NowMs() + kGraceMs;
+    next = MonotonicMs() + kGraceMs;
     if (steps == 0) {
+      attendance.Stopping();
       (void)sys::PidfdSendSignal(runner.pidfd.get(), SIGTERM);
     } else if (steps == 1) {
       TRY(RunQuietly(globals, {"kill", id, "KILL"}));
@@ -135,9 +189,8 @@ Result<int> PrintBundle(const SandboxOptions& options, const Ids& ids) {
   if (!made && ::mkdir(path.c_str(), kMode) != 0) {
     return std::unexpected(SysError("--print-bundle: mkdir", path));
   }
-  const bool terminal = !options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
   if (Result<> written =
-          WriteBundle(options, ids, {.path = path, .printed = true, .terminal = terminal, .workspace = {}});
+          WriteBundle(options, ids, {.path = path, .printed = true, .terminal = HasTerminal(options), .workspace = {}});
       !written) {
     (void)RemoveTree(path);
     return std::unexpected(written.error());
@@ -145,96 +198,60 @@ Result<int> PrintBundle(const SandboxOptions& options, const Ids& ids) {
   return 0;
 }
 
-// The directory of this sandbox, whole with its mark, or an error.
-Result<> MakeDirectory(const std::string& directory, const std::string& draft, const std::string& mark,
-                       const std::string& id) {
-  constexpr mode_t kMode = 0711;
-  if (::mkdir(draft.c_str(), kMode) != 0 || ::mkdir((draft + "/" + mark).c_str(), kMode) != 0) {
-    return std::unexpected(SysError("mkdir", draft));
+Result<int> RunInForeground(const Globals& globals, const SandboxOptions& options, Sandbox& sandbox) {
+  TRY(sandbox.Prepare(HasTerminal(options)));
+  const Fd signals = TRY(SupervisorSignals());
+  Attendance attendance{globals, options, sandbox};
+  const pid_t self = ::getpid();
+  Child runner = TRY(StartNucleus(globals, sandbox.RunnersWords(), [&] {
+    return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == self && sandbox.Tell(::getpid()) &&
+           (attendance.proxy().empty() || ::setenv("NOTIFY_SOCKET", attendance.proxy().c_str(), 1) == 0);
+  }));
+  const Outcome outcome = TRY(Accompany(globals, options, sandbox.id(), signals.get(), runner, attendance));
+  if (WIFSIGNALED(outcome.wait_status)) {
+    TRY(RunQuietly(globals, {"delete", "--force", sandbox.id()}));
   }
-  if (::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) != 0) {
-    const Error error =
-        errno == EEXIST ? Failure("sandbox: " + id + " exists already", EEXIST) : SysError("rename", draft);
-    (void)RemoveTree(draft);
-    return std::unexpected(error);
+  TRY(sandbox.Return([](const std::string& message) { shim::Log(shim::Level::kWarning, message); }));
+  if (outcome.timed_out) {
+    shim::Log(shim::Level::kError, "sandbox: ended by --timeout");
+    return kTimedOut;
+  }
+  return WIFSIGNALED(outcome.wait_status) ? kSignalBase + WTERMSIG(outcome.wait_status)
+                                          : WEXITSTATUS(outcome.wait_status);
+}
+
+// Options that mean something with another one alone.
+Result<> CheckTogether(const SandboxOptions& options) {
+  const auto needs_detach = [&](bool given, const char* name) -> Result<> {
+    return given && !options.detach ? std::unexpected(Failure(std::string{name} + ": only with --detach", EINVAL))
+                                    : Result<>{};
+  };
+  TRY(needs_detach(options.terminal, "--terminal"));
+  TRY(needs_detach(options.interactive, "--interactive"));
+  TRY(needs_detach(options.restart != Restart::kNo, "--restart"));
+  if (options.detach && !options.print_bundle.empty()) {
+    return std::unexpected(Failure("--detach excludes --print-bundle", EINVAL));
+  }
+  if (options.restart != Restart::kNo && !options.learn.empty()) {
+    return std::unexpected(Failure("--restart excludes --learn", EINVAL));
   }
   return {};
-}
-
-// A copy that cannot be written back is somebody's work: it stays.
-Result<> Return(WorkspaceCopy& workspace, const std::string& id, const std::string& directory) {
-  std::vector<std::string> left_out;
-  const Result<> written = workspace.WriteBackChanges(id, left_out);
-  for (const std::string& path : left_out) {
-    shim::Log(shim::Level::kWarning,
-              "workspace: " + path + " is neither a file, a directory nor a link, and is left out");
-  }
-  if (written) {
-    return {};
-  }
-  const std::string kept = directory + ".kept";
-  if (::rename((directory + "/workspace").c_str(), kept.c_str()) != 0) {
-    return std::unexpected(SysError("rename", kept));
-  }
-  return std::unexpected(Failure("workspace: " + written.error().message +
-                                 ": nothing was written back, the sandbox's copy is in " + kept));
-}
-
-Words RunnersWords(const SandboxOptions& options, const std::string& bundle, const std::string& id) {
-  if (!options.learn.empty()) {
-    return {"learn", "--bundle", bundle, "-o", options.learn, id};
-  }
-  return {"run", "--bundle", bundle, id};
 }
 
 }  // namespace
 
 Result<int> RunSandbox(const Globals& globals, const SandboxOptions& options) {
+  TRY(CheckTogether(options));
   const Ids ids = TRY(ChooseIds(options.user));
   if (!options.print_bundle.empty()) {
     return PrintBundle(options, ids);
   }
-  const std::string id = options.name.empty() ? TRY(NewId()) : options.name;
-  const std::string directory = TRY(MemoryDirectory()) + "/" + id;
-  const std::string mark = TRY(NewId());
-  const std::string draft = TRY(MemoryDirectory()) + "/.draft-" + mark;
-  const bool copied = !options.workspace.empty() && options.workspace_mode == WorkspaceMode::kCopy;
-  // Before anything is there that would have to be removed, whatever becomes of this process.
-  const Watcher watcher =
-      TRY(Watcher::Start(globals, id, directory, draft, mark, copied ? options.workspace : std::string{}));
-  TRY(MakeDirectory(directory, draft, mark, id));
-  std::optional<WorkspaceCopy> workspace;
-  const auto run = [&]() -> Result<int> {
-    BundlePlace place{.path = directory, .printed = false, .terminal = false, .workspace = {}};
-    if (copied) {
-      place.workspace = directory + "/workspace";
-      workspace = TRY_IN("--workspace", WorkspaceCopy::Make(options.workspace, place.workspace, ids));
-    }
-    place.terminal = !options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
-    TRY(WriteBundle(options, ids, place));
-    const Fd signals = TRY(AllSignals());
-    const pid_t self = ::getpid();
-    Child runner = TRY(StartNucleus(globals, RunnersWords(options, directory, id), [&] {
-      return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == self && watcher.Tell(::getpid());
-    }));
-    const Outcome outcome = TRY(Accompany(globals, options, id, signals.get(), runner));
-    if (WIFSIGNALED(outcome.wait_status)) {
-      TRY(RunQuietly(globals, {"delete", "--force", id}));
-    }
-    if (workspace) {
-      TRY(Return(*workspace, id, directory));
-    }
-    if (outcome.timed_out) {
-      shim::Log(shim::Level::kError, "sandbox: ended by --timeout");
-      return kTimedOut;
-    }
-    return WIFSIGNALED(outcome.wait_status) ? kSignalBase + WTERMSIG(outcome.wait_status)
-                                            : WEXITSTATUS(outcome.wait_status);
-  };
-  const Result<int> status = run();
-  // Under the name that is this one's whatever is left of it.
-  Result<> removed = ::rename(directory.c_str(), draft.c_str()) == 0 ? RemoveTree(draft)
-                                                                     : std::unexpected(SysError("rename", directory));
+  if (options.detach) {
+    return DetachSandbox(globals, options, ids);
+  }
+  Sandbox sandbox = TRY(Sandbox::Plan(globals, options, ids));
+  const Result<int> status = RunInForeground(globals, options, sandbox);
+  const Result<> removed = sandbox.Remove();
   if (!removed && status) {
     return std::unexpected(removed.error());
   }

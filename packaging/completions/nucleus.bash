@@ -33,7 +33,13 @@ declare -gA _nucleus_options=(
   [sandbox]="--rootfs --rootfs-overlay --workspace --workspace-exec --volume --mount-config --env --env-fd --secret
             --memory --cpus --pids --timeout --allow --dns --broker --publish --network --runtime --user --gpu
             --cdi-dir --seccomp --landlock --egress --hostname --cwd --name --no-terminal --learn --print-bundle
-            --config"
+            --config --detach --terminal --interactive --restart --stop-signal --stop-timeout --log-size
+            --log-files --health-cmd --health-start-period --health-interval --health-retries --health-timeout"
+  [logs]="--follow --tail --timestamps --json"
+  [stop]="--timeout --keep"
+  [stats]="--json --follow --interval"
+  [attach]="--no-stdin --detach-keys"
+  [health]="--json"
 )
 _nucleus_with_value=" --closure --root --log --log-format --cgroup-manager --rootless --events --head --id --policy --bundle -b --config -f --config-digest --console-socket
   --pidfd-socket --pid-file --preserve-fds --process -p --cwd --env -e --user -u --additional-gids -g --cap -c --cgroup
@@ -42,7 +48,8 @@ _nucleus_with_value=" --closure --root --log --log-format --cgroup-manager --roo
   --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --output -o --image-path --work-path --manage-cgroups-mode
   --empty-ns --parent-path --page-server --status-fd --lsm-profile --lsm-mount-context --seccomp-trace --rootfs --workspace --volume --mount-config --env-fd --secret --cpus --pids --timeout --allow --dns
   --broker --publish --network --runtime --gpu --cdi-dir --seccomp --landlock --egress --hostname --name
-  --learn --print-bundle "
+  --learn --print-bundle --restart --stop-signal --stop-timeout --log-size --log-files --health-cmd --health-start-period --health-interval --health-retries --health-timeout
+  --tail -n --detach-keys "
 
 _nucleus_reply() {  # compgen's options
   mapfile -t COMPREPLY < <(compgen "$@" -- "${COMP_WORDS[COMP_CWORD]}")
@@ -62,7 +69,7 @@ _nucleus() {
       fi
       # Some are switches of other commands: spec --rootless, delete -f, kill -r.
       if [[ $_nucleus_with_value == *[[:space:]]"$word"[[:space:]]* && "$command$word" != spec--rootless &&
-        "$command$word" != delete-[fr] && "$command$word" != kill-r ]]; then
+        "$command$word" != delete-[fr] && "$command$word" != kill-r && "$command$word" != logs-f && "$command$word" != stats-f ]]; then
         ((i++))
       fi
     elif [[ -z $command ]]; then
@@ -73,7 +80,7 @@ _nucleus() {
   done
 
   case "$command$previous" in
-    spec--rootless | delete-[fr] | kill-r) ;;
+    spec--rootless | delete-[fr] | kill-r | logs-f | stats-f) ;;
     --log-format) _nucleus_reply -W "text json"; return ;;
     --cgroup-manager) _nucleus_reply -W "cgroupfs systemd disabled"; return ;;
     --rootless) _nucleus_reply -W "true false auto"; return ;;
@@ -82,6 +89,7 @@ _nucleus() {
     *--empty-ns) _nucleus_reply -W "network"; return ;;
     sandbox--rootfs | sandbox--learn | sandbox--print-bundle | sandbox--cdi-dir | sandbox--workspace) compopt -o filenames; _nucleus_reply -d; return ;;
     sandbox--seccomp | sandbox--landlock | sandbox--egress) compopt -o filenames; _nucleus_reply -f; return ;;
+    sandbox--restart) _nucleus_reply -W "no on-failure always"; return ;;
     sandbox--network) _nucleus_reply -W "none bridge userspace"; return ;;
     sandbox--runtime) _nucleus_reply -W "native gvisor"; return ;;
     *--bundle | *-b | --root | *--image-path | *--work-path | learn--output | learn-o) compopt -o filenames; _nucleus_reply -d; return ;;
@@ -99,14 +107,16 @@ _nucleus() {
       _nucleus_reply -W "${_nucleus_options[global]}"
     else
       _nucleus_reply -W "create start state kill delete run exec list ps pause resume update events checkpoint restore spec features
-        attest policy seccomp learn explain doctor egress sandbox"
+        attest policy seccomp learn explain doctor egress sandbox logs stop stats attach health"
     fi
   elif [[ $current == -* ]]; then
     _nucleus_reply -W "${_nucleus_options[$command]} --help"
   elif ((arguments == 0)); then
     case $command in
-      start | state | kill | delete | exec | ps | pause | resume | update | events | checkpoint)
+      start | state | kill | delete | exec | ps | pause | resume | update | events | checkpoint | stats)
         _nucleus_reply -W "$(nucleus "${root[@]}" list --quiet 2>/dev/null)" ;;
+      logs | stop | attach | health)
+        _nucleus_reply -W "$(nucleus "${root[@]}" health 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
       attest) _nucleus_reply -W "create verify" ;;
       policy) _nucleus_reply -W "pin verify" ;;
       seccomp) _nucleus_reply -W "generate" ;;

@@ -1,6 +1,6 @@
 # Completion of nucleus(8) for fish.
 
-set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress sandbox
+set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress sandbox logs stop stats attach health
 
 complete -c nucleus -f
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l root -r -a "(__fish_complete_directories)" -d "State root"
@@ -39,6 +39,11 @@ complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a explain -d
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a doctor -d "Print what this host offers"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a egress -d "Print egress rules and refusals"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a sandbox -d "Run a command in a container made out of options"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a logs -d "Print what a detached sandbox has written"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a stop -d "End sandboxes and remove what is left of them"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a stats -d "Print what running containers use"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a attach -d "Take part in a detached sandbox's input and output"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a health -d "Print how detached sandboxes are"
 complete -c nucleus -n "__fish_seen_subcommand_from explain doctor egress" -l json -d "As JSON"
 complete -c nucleus -n "__fish_seen_subcommand_from egress" -l follow -d "Print refusals as they come"
 complete -c nucleus -n "__fish_seen_subcommand_from egress" -l policy -r -d "PATH@sha256:HEX of a new policy"
@@ -168,3 +173,30 @@ complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l no-terminal -d "
 complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l learn -r -a "(__fish_complete_directories)" -d "Write proposals for policies there; runs in agent mode"
 complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l print-bundle -r -a "(__fish_complete_directories)" -d "Write the bundle there in place of running it"
 complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l config -r -F -d "File, or fd:N, with these options in TOML or JSON"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l detach -d "Let it run on and print its id: logs, stop, stats, attach"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l terminal -d "With --detach: a terminal inside, for attach"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l interactive -d "With --detach: keep its input open, for attach"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l restart -x -a "no on-failure always" -d "With --detach: start it again: no (default), on-failure[:TIMES] or always"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l stop-signal -x -d "What 'nucleus stop' sends first (default: TERM)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l stop-timeout -x -d "How long after that KILL follows (default: 10s)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l log-size -x -d "With --detach: largest size of a log file (default: 8m)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l log-files -x -d "With --detach: how many log files are kept (default: 3)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-cmd -x -d "Asks how it is: a line for /bin/sh, or a JSON array of words"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-start-period -x -d "In which failures do not count (default: none)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-interval -x -d "Between two checks (default: 30s)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-retries -x -d "So many failures in a row are unhealthy (default: 3)"
+complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-timeout -x -d "How long a check may take (default: 30s)"
+complete -c nucleus -n "__fish_seen_subcommand_from logs" -s f -l follow -d "Go on until it has ended"
+complete -c nucleus -n "__fish_seen_subcommand_from logs" -s n -l tail -x -d "The last lines alone (default: all)"
+complete -c nucleus -n "__fish_seen_subcommand_from logs" -s t -l timestamps -d "Time and stream before each line"
+complete -c nucleus -n "__fish_seen_subcommand_from logs" -l json -d "One object a line: time, stream, text, partial"
+complete -c nucleus -n "__fish_seen_subcommand_from stop" -s t -l timeout -x -d "Between its stop signal and KILL: seconds, or as in 1m30s"
+complete -c nucleus -n "__fish_seen_subcommand_from stop" -l keep -d "Keep log and exit status; stop it once more to remove them"
+complete -c nucleus -n "__fish_seen_subcommand_from stats" -l json -d "An array of objects on one line"
+complete -c nucleus -n "__fish_seen_subcommand_from stats" -s f -l follow -d "Again and again"
+complete -c nucleus -n "__fish_seen_subcommand_from stats" -l interval -x -d "With --follow: between two times (default: 1s)"
+complete -c nucleus -n "__fish_seen_subcommand_from attach" -l no-stdin -d "Output alone"
+complete -c nucleus -n "__fish_seen_subcommand_from attach" -l detach-keys -x -d "What is typed to leave it running (default: ctrl-p,ctrl-q)"
+complete -c nucleus -n "__fish_seen_subcommand_from health" -l json -d "An array of objects"
+complete -c nucleus -n "__fish_seen_subcommand_from stats" -a "(nucleus list --quiet 2>/dev/null)" -d Container
+complete -c nucleus -n "__fish_seen_subcommand_from logs stop attach health" -a "(nucleus health 2>/dev/null | awk 'NR > 1 { print \$1 }')" -d Sandbox

@@ -248,7 +248,8 @@ Result<> StateDir::Remove() {
                                        "landlock.policy",     ".landlock.policy.new", "egress.policy",
                                        ".egress.policy.new",  evidence::kChainFile,   net::kNetSocket,
                                        net::kRefusedFile,     net::kRefusedOldFile,   net::kResolvConf,
-                                       ".resolv.conf.new",    net::kBrokerToken,      ".broker-token.new"});
+                                       ".resolv.conf.new",    net::kBrokerToken,      ".broker-token.new",
+                                       kHealthFile,           ".health.new"});
   const auto remove = [this](const char* file) -> Result<> {
     if (::unlinkat(fd_.get(), file, 0) != 0 && errno != ENOENT) {
       return std::unexpected(SysError("unlink", path_ + "/" + file));

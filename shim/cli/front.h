@@ -12,6 +12,11 @@ namespace nucleus::shim {
 // Names and summaries, for --help.
 inline constexpr auto kFrontCommands = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"sandbox", "run a command in a container made out of options"},
+    {"logs", "print what a detached sandbox has written"},
+    {"stop", "end sandboxes and remove what is left of them"},
+    {"stats", "print what running containers use"},
+    {"attach", "take part in a detached sandbox's input and output"},
+    {"health", "print how detached sandboxes are"},
 });
 
 bool IsFrontCommand(std::string_view word);

@@ -14,12 +14,22 @@
 #include "base/fd.h"
 #include "base/json_writer.h"
 #include "runtime/container/evidence.h"
+#include "runtime/container/state_dir.h"
 #include "shim/cli/commands.h"
 
 namespace nucleus::shim {
 namespace {
 
-void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot, const std::string& owner) {
+// What a supervisor outside of this program says (front/service/): "starting", "healthy" or "unhealthy".
+std::string HealthOf(const container::Settings& settings, const container::Snapshot& snapshot) {
+  constexpr std::size_t kLongest = 16;
+  return snapshot.status == container::Status::kRunning
+             ? ReadFile(settings.root + "/" + snapshot.state.id + "/" + container::kHealthFile, kLongest).value_or("")
+             : "";
+}
+
+void WriteSnapshot(JsonWriter& out, const container::Settings& settings, const container::Snapshot& snapshot,
+                   const std::string& owner) {
   const oci::State& state = snapshot.state;
   const bool stopped = snapshot.status == container::Status::kStopped;
   out.BeginObject();
@@ -31,8 +41,12 @@ void WriteSnapshot(JsonWriter& out, const container::Snapshot& snapshot, const s
   out.Key("rootfs").String(state.rootfs);
   out.Key("created").String(state.created);
   const oci::StringMap evidence = container::WholeEvidence(state);
-  if (!state.annotations.empty() || !evidence.empty()) {
+  const std::string health = HealthOf(settings, snapshot);
+  if (!state.annotations.empty() || !evidence.empty() || !health.empty()) {
     out.Key("annotations").BeginObject();
+    if (!health.empty()) {
+      out.Key("dev.nucleus.health").String(health);
+    }
     for (const auto& [key, value] : evidence) {
       out.Key("dev.nucleus.enforced." + key).String(value);
     }
@@ -153,7 +167,7 @@ bool HasPid(std::string_view line, std::size_t column, const std::vector<pid_t>&
 Result<int> PrintState(const container::Settings& settings, const StateCommand& command) {
   JsonWriter out{2};
   // As with runc, the owner is told by list alone.
-  WriteSnapshot(out, TRY(container::Load(settings, command.id)), "");
+  WriteSnapshot(out, settings, TRY(container::Load(settings, command.id)), "");
   return Print(out.Take());
 }
 
@@ -173,7 +187,7 @@ Result<int> PrintList(const container::Settings& settings, const ListCommand& co
     }
     out.BeginArray();
     for (const container::Snapshot& snapshot : containers) {
-      WriteSnapshot(out, snapshot, OwnerName(snapshot.state.owner));
+      WriteSnapshot(out, settings, snapshot, OwnerName(snapshot.state.owner));
     }
     out.EndArray();
     return Print(out.Take() + "\n");

@@ -308,6 +308,7 @@ ANNOTATIONS = {
     "dev.nucleus.rootfs.mode": [],  # carried out: test_rootfs_modes.py
     "dev.nucleus.network": [],  # carried out: test_network.py
     "dev.nucleus.network.publish": [],
+    "dev.nucleus.network.members": [],  # carried out: test_members.py
     "dev.nucleus.seccomp.trace": ["/nowhere/trace"],
     "dev.nucleus.gvisor.platform": [],
     "dev.nucleus.gvisor.network": [],
@@ -377,6 +378,8 @@ class Annotation(Case):
                 ("dev.nucleus.rootfs.mode", "rbind"), ("dev.nucleus.network", "host"),
                 ("dev.nucleus.network.publish", ""), ("dev.nucleus.network.publish", "80"), ("dev.nucleus.network.publish", "80:80/sctp"),
                 ("dev.nucleus.network.publish", "8080:80"),
+                ("dev.nucleus.network.members", ""), ("dev.nucleus.network.members", "2"), ("dev.nucleus.network.members", "40001,db"),
+                ("dev.nucleus.network.members", "40001,db=40002"),
                 ("dev.nucleus.gvisor.platform", "qemu"), ("dev.nucleus.gvisor.network", "x"),
                 ("dev.nucleus.require.lockdown", "none"), ("dev.nucleus.init", "true"), ("dev.nucleus.init", ""), ("dev.nucleus.seccomp.trace", "relative"),
                 ("dev.nucleus.policy.seccomp", ""), ("dev.nucleus.policy.seccomp", "@sha256:" + "0" * 64),

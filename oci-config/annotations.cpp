@@ -103,6 +103,15 @@ Result<> ReadPublish(std::string_view key, const std::string& value, Annotations
   return {};
 }
 
+Result<> ReadMembers(std::string_view key, const std::string& value, Annotations& out) {
+  Result<Members> members = ParseMembers(value);
+  if (!members) {
+    return std::unexpected(Failure(Where(key) + members.error().message, members.error().code));
+  }
+  out.members = *std::move(members);
+  return {};
+}
+
 Result<> ReadTrace(std::string_view key, const std::string& value, Annotations& out) {
   if (!value.starts_with('/')) {
     return std::unexpected(Failure(Where(key) + "must be an absolute path", EINVAL));
@@ -174,6 +183,7 @@ constexpr auto kTable = std::to_array<Row>({
      true},
     {"dev.nucleus.network", ReadNetwork, [](const Annotations& a) { return a.network != NetworkMode::kOci; }, true},
     {"dev.nucleus.network.publish", ReadPublish, [](const Annotations& a) { return !a.publish.empty(); }, true},
+    {"dev.nucleus.network.members", ReadMembers, [](const Annotations& a) { return a.members.number != 0; }, true},
     {"dev.nucleus.seccomp.trace", ReadTrace, [](const Annotations& a) { return !a.seccomp_trace.empty(); }, true},
     {"dev.nucleus.gvisor.platform", ReadGvisorPlatform,
      [](const Annotations& a) { return a.gvisor_platform.has_value(); }, true},
@@ -227,6 +237,9 @@ Result<Annotations> ParseAnnotations(const StringMap& annotations) {
   if (!result.publish.empty() && result.network != NetworkMode::kBridge && result.network != NetworkMode::kUserspace) {
     return std::unexpected(
         Failure(Where("dev.nucleus.network.publish") + "takes dev.nucleus.network bridge or userspace", EINVAL));
+  }
+  if (result.members.number != 0 && result.network != NetworkMode::kBridge) {
+    return std::unexpected(Failure(Where("dev.nucleus.network.members") + "takes dev.nucleus.network bridge", EINVAL));
   }
   return result;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "oci-config/members.h"
 #include "oci-config/publish.h"
 #include "oci-config/spec.h"
 
@@ -39,6 +40,7 @@ struct Annotations {
   RootfsMode rootfs_mode = RootfsMode::kBind;
   NetworkMode network = NetworkMode::kOci;
   std::vector<PublishedPort> publish;
+  Members members;
   std::string seccomp_trace;
   std::optional<GvisorPlatform> gvisor_platform;
   GvisorNetwork gvisor_network = GvisorNetwork::kNone;

@@ -85,6 +85,9 @@ Result<net::HelperRequest> PresentRequest(const Settings& settings, const Opened
   if (const auto publish = state.annotations.find("dev.nucleus.network.publish"); publish != state.annotations.end()) {
     request.publish = publish->second;
   }
+  if (const auto members = state.annotations.find("dev.nucleus.network.members"); members != state.annotations.end()) {
+    request.members = members->second;
+  }
   if (Result<std::string> policy = opened.directory.ReadFile("egress.policy")) {
     request.policy = std::move(*policy);
     request.policy_name = opened.directory.path() + "/egress.policy";

@@ -262,6 +262,10 @@ Result<net::HelperRequest> SetupRequest(const Settings& settings, const plan::Pl
       publish != bundle.spec->annotations.end()) {
     request.publish = publish->second;
   }
+  if (const auto members = bundle.spec->annotations.find("dev.nucleus.network.members");
+      members != bundle.spec->annotations.end()) {
+    request.members = members->second;
+  }
   for (const policies::Document& document : bundle.policies.documents) {
     if (document.kind == "egress") {
       request.policy = document.file.bytes;

@@ -25,6 +25,7 @@ struct HelperRequest {
   std::string id;
   std::string mode;  // of dev.nucleus.network
   std::string publish;
+  std::string members;
   bool filtered = false;
   bool end_with_gate = false;
   bool direct = false;

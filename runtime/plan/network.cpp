@@ -10,6 +10,7 @@ namespace nucleus::plan {
 namespace {
 
 constexpr const char* kNetworkKey = "annotations[\"dev.nucleus.network\"]: ";
+constexpr const char* kMembersKey = "annotations[\"dev.nucleus.network.members\"]: ";
 constexpr const char* kEgressKey = "annotations[\"dev.nucleus.policy.egress\"]: ";
 
 bool MakesUplink(oci::NetworkMode mode) {
@@ -84,6 +85,11 @@ Result<> PlanNetwork(const oci::Annotations& annotations, const policies::Polici
     return std::unexpected(Failure(
         std::string{kEgressKey} + "needs a network namespace in linux.namespaces: the host's is not touched", EINVAL));
   }
+  // Who a member's packets come from is what the rules outside make sure of.
+  if (annotations.members.number != 0 && !filtered) {
+    return std::unexpected(Failure(
+        std::string{kMembersKey} + "takes dev.nucleus.policy.egress, or a mode, which denies all else", EINVAL));
+  }
   if (!filtered && !uplink) {
     return {};
   }
@@ -94,19 +100,21 @@ Result<> PlanNetwork(const oci::Annotations& annotations, const policies::Polici
   network.mode = annotations.network;
   network.publish = annotations.publish;
   network.filtered = filtered;
+  network.names = !annotations.members.others.empty();
   network.direct = uplink && !GuardedOutside(annotations.network, host);
   network.end_with_gate = policies.mode && *policies.mode != oci::Mode::kAgent;
   if (policies.egress) {
-    network.names = !policies.egress->dns_servers.empty() &&
-                    std::ranges::any_of(policies.egress->allow, [](const auto& rule) { return !rule.domain.empty(); });
+    network.names = network.names || (!policies.egress->dns_servers.empty() &&
+                                      std::ranges::any_of(policies.egress->allow,
+                                                          [](const auto& rule) { return !rule.domain.empty(); }));
     network.broker = policies.egress->broker;
     network.log = policies.egress->log;
   }
   if (network.names && plan.process) {
     if (!plan.namespaces.Has(CLONE_NEWNS)) {
-      return std::unexpected(Failure(
-          std::string{kEgressKey} + "a domain needs a mount namespace in linux.namespaces, for /etc/resolv.conf",
-          EINVAL));
+      return std::unexpected(Failure(std::string{annotations.members.others.empty() ? kEgressKey : kMembersKey} +
+                                         "a domain needs a mount namespace in linux.namespaces, for /etc/resolv.conf",
+                                     EINVAL));
     }
     MountResolvConf(options, host, plan);
   }

@@ -1,5 +1,5 @@
-// The DNS gate of one container: answers the names that the egress policy allows, and puts their addresses into the
-// sets of the firewall before the answer leaves. Docs: docs/gate.md.
+// The DNS gate of one container: answers the names of members, and those that the egress policy allows, and puts their
+// addresses into the sets of the firewall before the answer leaves. Docs: docs/gate.md.
 //
 // Three processes: the caller of Serve supervises; the *setter* keeps CAP_NET_ADMIN alone, and makes the sockets
 // towards the servers; the *parser*, which reads what the container and the servers send, has no privilege at all.
@@ -24,9 +24,17 @@ struct Name {
   std::uint32_t group = 0;
 };
 
+// One that is answered without asking anybody: another container, which the rules let through in any case.
+struct Host {
+  std::string name;  // lower case, no final dot
+  std::vector<policies::Address> addresses;
+};
+
 struct Config {
   std::vector<Name> names;
-  std::vector<policies::Address> servers;  // asked on port 53, from the network namespace of the caller of Serve
+  std::vector<Host> hosts;  // go before `names`
+  std::vector<policies::Address>
+      servers;  // none without names; asked on port 53, from the network namespace of the caller of Serve
   // Of the rules with a CIDR. An address that is private, loopback, link-local or special in another way is good as an
   // answer only where `allowed` has it; one that `denied` has is never.
   std::vector<policies::Cidr> allowed;

@@ -47,6 +47,10 @@ constexpr std::size_t kMaxUnsent = 2 * kMaxTransactions;
 enum class Tag : std::uint64_t { kUdp, kTcp, kSetter, kLife, kClient, kTransaction };
 constexpr unsigned kTagShift = 56;
 
+// RFC 1035, RFC 3596.
+constexpr std::uint16_t kTypeA = 1;
+constexpr std::uint16_t kTypeAaaa = 28;
+
 constexpr std::uint64_t Tagged(Tag tag, std::uint64_t id = 0) {
   return static_cast<std::uint64_t>(tag) << kTagShift | id;
 }
@@ -87,7 +91,8 @@ using Transactions = std::map<std::uint64_t, Transaction>;
 class Parser {
  public:
   Parser(const Config& config, bool report)
-      : names_(config.names),
+      : hosts_(config.hosts),
+        names_(config.names),
         policy_(config.allowed, config.denied),
         servers_(config.servers.size()),
         clients_(kEpollFd, Tagged(Tag::kClient)),
@@ -200,6 +205,10 @@ class Parser {
     }
     waiter.request = std::move(*reading.request);
     const Question& question = waiter.request.question;
+    if (const auto host = std::ranges::find(hosts_, question.name, &Host::name); host != hosts_.end()) {
+      TellAnswer(waiter, AnswerOf(*host, question.type), kMinTtl);
+      return;
+    }
     std::vector<std::uint32_t> groups;
     if (!question.name.empty()) {
       groups = names_.Groups(question.name);
@@ -224,6 +233,21 @@ class Parser {
       return;
     }
     Ask(key, std::move(groups), std::move(waiter));
+  }
+
+  // Of other types there is nothing.
+  static Answer AnswerOf(const Host& host, std::uint16_t type) {
+    Answer answer;
+    for (const policies::Address& address : host.addresses) {
+      if (type == (address.v6 ? kTypeAaaa : kTypeA)) {
+        const auto size = static_cast<std::ptrdiff_t>(address.v6 ? sizeof(in6_addr) : sizeof(in_addr));
+        answer.records.push_back({.owner = {},
+                                  .type = type,
+                                  .data = Bytes(address.bytes.begin(), address.bytes.begin() + size),
+                                  .address = address});
+      }
+    }
+    return answer;
   }
 
   void Ask(const std::string& key, std::vector<std::uint32_t> groups, Waiter waiter) {
@@ -736,6 +760,7 @@ class Parser {
     return next ? static_cast<int>(std::max<std::int64_t>(*next - Milliseconds(), 0)) : -1;
   }
 
+  const std::vector<Host>& hosts_;
   Names names_;
   AddressPolicy policy_;
   Servers servers_;

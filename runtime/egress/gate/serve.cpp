@@ -343,7 +343,7 @@ class Supervisor {
 }  // namespace
 
 Result<> Serve(Config config, Sockets sockets, Sets& sets, Options options) {
-  if (config.servers.empty() || config.servers.size() > 16) {
+  if ((config.servers.empty() && !config.names.empty()) || config.servers.size() > 16) {
     return std::unexpected(Failure("DNS gate: takes 1 to 16 servers", EINVAL));
   }
   if (Names{config.names}.MostGroups() > kMaxGroups) {

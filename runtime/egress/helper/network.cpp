@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include "base/json_writer.h"
+#include "oci-config/members.h"
 #include "oci-config/publish.h"
 #include "runtime/container/channel.h"
 #include "runtime/egress/gate/gate.h"
@@ -53,8 +54,9 @@ std::vector<policies::Cidr> Cidrs(const std::vector<policies::EgressRule>& rules
   return cidrs;
 }
 
-gate::Config GateConfig(const policies::EgressPolicy& policy, const Compiled& compiled) {
+gate::Config GateConfig(const policies::EgressPolicy& policy, const Compiled& compiled, std::vector<gate::Host> hosts) {
   gate::Config config;
+  config.hosts = std::move(hosts);
   for (std::uint32_t i = 0; i < compiled.names.size(); ++i) {
     config.names.push_back({.domain = compiled.names[i].domain, .wildcard = compiled.names[i].wildcard, .group = i});
   }
@@ -130,7 +132,53 @@ Result<> Network::ParsePolicy(const net::HelperRequest& request, policies::Egres
     }
   }
   compiled = TRY(Compile(policy));
+  return AddMembers(compiled);
+}
+
+std::string Network::MemberAddress(Family family, std::uint32_t number) const {
+  std::string bytes = record_.link.address[family];
+  if (!bytes.empty()) {
+    bytes[bytes.size() - 2] = static_cast<char>(number >> 8U);
+    bytes[bytes.size() - 1] = static_cast<char>(number & 0xffU);
+  }
+  return bytes;
+}
+
+Result<> Network::AddMembers(Compiled& compiled) const {
+  if (request_.members.empty()) {
+    return {};
+  }
+  const oci::Members members = TRY(oci::ParseMembers(request_.members));
+  for (const Family family : {kIpv4, kIpv6}) {
+    for (const oci::Member& member : members.others) {
+      const std::string address = MemberAddress(family, member.number);
+      std::vector<std::string>& all = compiled.members[family];
+      if (!address.empty() && member.number != members.number && std::ranges::find(all, address) == all.end()) {
+        all.push_back(address);
+      }
+    }
+  }
   return {};
+}
+
+Result<std::vector<gate::Host>> Network::Hosts() const {
+  std::vector<gate::Host> hosts;
+  if (request_.members.empty()) {
+    return hosts;
+  }
+  const oci::Members members = TRY(oci::ParseMembers(request_.members));
+  for (const oci::Member& member : members.others) {
+    gate::Host& host = hosts.emplace_back();
+    host.name = member.name;
+    for (const Family family : {kIpv4, kIpv6}) {
+      if (const std::string bytes = MemberAddress(family, member.number); !bytes.empty()) {
+        policies::Address& address = host.addresses.emplace_back();
+        address.v6 = family == kIpv6;
+        std::ranges::copy(bytes, address.bytes.begin());
+      }
+    }
+  }
+  return hosts;
 }
 
 std::optional<Outside> Network::OutsidePlace() const {
@@ -163,6 +211,16 @@ Result<std::string> Network::Prepare() {
     if (!request_.publish.empty()) {
       request.publish = TRY_IN("annotations[\"dev.nucleus.network.publish\"]", oci::ParsePublish(request_.publish));
     }
+    if (!request_.members.empty()) {
+      const oci::Members members = TRY(oci::ParseMembers(request_.members));
+      request.number = members.number;
+      for (const oci::Member& member : members.others) {
+        const bool again = std::ranges::find(request.members, member.number) != request.members.end();
+        if (member.number != members.number && !again) {
+          request.members.push_back(member.number);
+        }
+      }
+    }
     request.direct = request_.direct;
     request.container_userns = handles_.userns.get();
     uplink_ = TRY_IN("network", uplink::Uplink::Prepare(request));
@@ -174,6 +232,7 @@ Result<std::string> Network::Prepare() {
                       .mac = std::string{reinterpret_cast<const char*>(uplink_->container_mac().data()),
                                          uplink_->container_mac().size()},
                       .address = {Bytes(uplink_->station().v4), Bytes(uplink_->station().v6)}};
+      TRY(AddMembers(compiled_));
     }
   }
   return record_.uplink.empty() ? std::string{} : Format(record_);
@@ -253,7 +312,8 @@ Result<> Network::OpenLogs() {
 }
 
 Result<> Network::StartGate() {
-  if (compiled_.names.empty()) {
+  std::vector<gate::Host> hosts = TRY(Hosts());
+  if (compiled_.names.empty() && hosts.empty()) {
     return {};
   }
   FAULT_POINT("net.gate");
@@ -271,7 +331,7 @@ Result<> Network::StartGate() {
     NameSets sets{compiled_, request_.generation, handles_.place(), filters_->outside()};
     const int stop = stop_read.get();
     const Result<> served =
-        gate::Serve(GateConfig(policy_, compiled_), std::move(sockets), sets,
+        gate::Serve(GateConfig(policy_, compiled_, std::move(hosts)), std::move(sockets), sets,
                     {.init_pidfd = handles_.init.get(),
                      .on_death = request_.end_with_gate ? gate::OnDeath::kEndContainer : gate::OnDeath::kRestart,
                      .report = std::move(report_write),
@@ -335,8 +395,8 @@ void Network::ReadGate() {
 }
 
 bool Network::Stays() const {
-  return !compiled_.names.empty() || compiled_.log || (uplink_ && uplink_->process() >= 0) ||
-         request_.mode == "userspace";
+  return !compiled_.names.empty() || !request_.members.empty() || compiled_.log ||
+         (uplink_ && uplink_->process() >= 0) || request_.mode == "userspace";
 }
 
 Result<std::string> Network::Replace(const net::HelperRequest& next) {

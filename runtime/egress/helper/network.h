@@ -4,10 +4,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "policies/egress_policy.h"
+#include "runtime/egress/gate/gate.h"
 #include "runtime/egress/helper/filters.h"
 #include "runtime/egress/helper/record.h"
 #include "runtime/egress/helper/refusals.h"
@@ -59,6 +61,10 @@ class Network {
 
  private:
   Result<> ParsePolicy(const net::HelperRequest& request, policies::EgressPolicy& policy, Compiled& compiled) const;
+  // The members' addresses, which are known once the container has one.
+  Result<> AddMembers(Compiled& compiled) const;
+  [[nodiscard]] std::string MemberAddress(Family family, std::uint32_t number) const;
+  [[nodiscard]] Result<std::vector<gate::Host>> Hosts() const;
   Result<> OpenLogs();
   Result<> StartGate();
   void StopGate();

@@ -132,6 +132,19 @@ nft::Set PortSet(std::string name, const std::vector<policies::PortRange>& ports
   return set;
 }
 
+nft::Set MemberSet(std::string name, const std::vector<std::string>& addresses) {
+  nft::Set set{.name = std::move(name),
+               .flags = NFT_SET_CONSTANT,
+               .type = AddressType(addresses.front().size() == AddressLength(kIpv4) ? kIpv4 : kIpv6),
+               .key_length = static_cast<std::uint32_t>(addresses.front().size()),
+               .concatenation = {},
+               .elements = {}};
+  for (const std::string& address : addresses) {
+    set.elements.push_back({.key = address, .key_end = {}});
+  }
+  return set;
+}
+
 nft::Set TimedSet(std::string name, Family family) {
   return {.name = std::move(name),
           .flags = NFT_SET_TIMEOUT,

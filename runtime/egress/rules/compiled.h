@@ -44,6 +44,8 @@ struct Compiled {
   std::vector<GrantedName> names;
   std::optional<policies::EgressPolicy::Broker> broker;
   std::vector<policies::PortRange> inbound;  // merged: who may be connected to from outside
+  // Of other containers, in bytes: all ports of theirs, and all of this one's for them.
+  std::array<std::vector<std::string>, 2> members;
   bool log = false;
 };
 
@@ -59,6 +61,8 @@ nft::Set IntervalSet(std::string name, Family family, const std::vector<AddressI
 nft::Set PortRuleSet(std::string name, Family family, const std::vector<PortRule>& rules);
 // protocol . port
 nft::Set PortSet(std::string name, const std::vector<policies::PortRange>& ports);
+// Of single addresses, none twice; at least one.
+nft::Set MemberSet(std::string name, const std::vector<std::string>& addresses);
 // Of addresses that names have led to, each for a time.
 nft::Set TimedSet(std::string name, Family family);
 

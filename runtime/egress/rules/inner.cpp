@@ -119,6 +119,9 @@ class Inner {
 
   void Allow(Family family) {
     const AddressSets& allow = compiled_.allow[family];
+    if (!compiled_.members[family].empty()) {
+      Accept(Destination(New("output", family), family).In(MembersName(family, options_.generation)));
+    }
     if (!allow.ports.empty()) {
       Accept(DestinationAndPort(New("output", family), family).In(AllowPortsName(family, options_.generation)));
     }
@@ -181,6 +184,11 @@ class Inner {
     nft::Rule& answer = New("input").Ct(NFT_CT_STATE).And(Word(kCtEstablished)).IsNot(Word(0));
     answer.Ct(NFT_CT_DIRECTION).Is8(kCtReplyDirection).Accept();
     NeighbourDiscovery("input");
+    for (const Family family : {kIpv4, kIpv6}) {
+      if (!compiled_.members[family].empty()) {
+        Accept(Source(New("input", family), family).In(MembersName(family, options_.generation)));
+      }
+    }
     if (!compiled_.inbound.empty()) {
       Accept(ProtocolAndPort(New("input"), kDestinationPort).In(InboundName(options_.generation)));
     }

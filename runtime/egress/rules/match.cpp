@@ -20,6 +20,9 @@ std::string GroupName(std::size_t group, Family family, std::uint32_t generation
 std::string GroupPortsName(std::size_t group, std::uint32_t generation) {
   return SetName("names" + std::to_string(group) + "_ports", generation);
 }
+std::string MembersName(Family family, std::uint32_t generation) {
+  return SetName("members" + FamilySuffix(family), generation);
+}
 std::string InboundName(std::uint32_t generation) {
   return SetName("inbound", generation);
 }
@@ -42,6 +45,9 @@ void AddPolicySets(const Compiled& compiled, std::uint32_t generation, std::vect
     }
     if (!allow.ports.empty()) {
       sets.push_back(PortRuleSet(AllowPortsName(family, generation), family, allow.ports));
+    }
+    if (!compiled.members[family].empty()) {
+      sets.push_back(MemberSet(MembersName(family, generation), compiled.members[family]));
     }
     for (std::size_t group = 0; group < compiled.groups.size(); ++group) {
       sets.push_back(TimedSet(GroupName(group, family, generation), family));

@@ -55,6 +55,7 @@ std::string DenyName(Family family, std::uint32_t generation);
 std::string DenyPortsName(Family family, std::uint32_t generation);
 std::string GroupName(std::size_t group, Family family, std::uint32_t generation);
 std::string GroupPortsName(std::size_t group, std::uint32_t generation);
+std::string MembersName(Family family, std::uint32_t generation);
 std::string InboundName(std::uint32_t generation);
 // Ports by which names are asked for, around the gate: DNS and DNS over TLS or QUIC.
 std::string ResolverPortsName(std::uint32_t generation);

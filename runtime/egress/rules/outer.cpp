@@ -190,6 +190,10 @@ class Outer {
 
   void Allow(Family family) {
     const AddressSets& allow = compiled_.allow[family];
+    if (!compiled_.members[family].empty()) {
+      nft::Rule& members = Destination(New(family), family).In(MembersName(family, options_.generation));
+      Pass(members.ChangeMark(0, kMemberMark));
+    }
     if (!allow.ports.empty()) {
       Pass(DestinationAndPort(New(family), family).In(AllowPortsName(family, options_.generation)));
     }

@@ -22,6 +22,10 @@ struct OuterLink {
   std::array<std::string, 2> address;  // by family, in bytes; empty: none
 };
 
+// Of a packet that a container sends to a member, whose address it is known to have: what lets it through to that one
+// (uplink/nat.h) looks for it.
+inline constexpr std::uint32_t kMemberMark = 0x00800000;
+
 // One for each container; up to 31 characters of the ID are in it, and the device's name.
 std::string OuterTableName(const std::string& device);
 

@@ -14,6 +14,7 @@
 
 #include "runtime/egress/nft/socket.h"
 #include "runtime/egress/nft/table.h"
+#include "runtime/egress/rules/outer.h"
 
 namespace nucleus::uplink {
 namespace {
@@ -22,6 +23,9 @@ constexpr std::uint32_t kMaxShifted = 1024;
 
 // Of a packet that comes from the bridge and that a published port sends back there, between two hooks.
 constexpr std::uint32_t kReturns = 0x00400000;
+
+// Of a packet between members that the receiver's table has let through.
+constexpr std::uint32_t kMemberLet = 0x01000000;
 
 // Offsets: RFC 791, RFC 8200, RFC 9293, RFC 768.
 constexpr std::uint32_t kDestinationPort = 2;
@@ -57,6 +61,10 @@ void Source(nft::Rule& rule, const net::Prefix& address) {
 void Destination(nft::Rule& rule, const std::string& address) {
   rule.Network(address.size() > 4 ? kV6Destination : kV4Destination, static_cast<std::uint32_t>(address.size()))
       .Is(address);
+}
+
+std::string MarkBytes(std::uint32_t bits) {
+  return {reinterpret_cast<const char*>(&bits), sizeof bits};
 }
 
 nft::Hook HookOf(const char* type, std::uint32_t number, std::int32_t priority) {
@@ -167,7 +175,8 @@ Result<> LoadGate(const Gate& gate) {
   nft::Table table;
   table.family = NFPROTO_INET;
   table.name = gate.table;
-  table.owner = std::string{"nucleus "} + gate.inside + (gate.close_v4 ? " 4" : "") + (gate.close_v6 ? " 6" : "");
+  // With a digit that goes up where the rules become others: a bridge may be older than this program.
+  table.owner = std::string{"nucleus 2 "} + gate.inside + (gate.close_v4 ? " 4" : "") + (gate.close_v6 ? " 6" : "");
   nft::Socket socket = TRY(nft::Socket::Open());
   // It is loaded whole or not at all, so one that is there is right.
   for (const auto& [name, found] : TRY(nft::ListTables(socket, NFPROTO_INET))) {
@@ -207,6 +216,9 @@ Result<> LoadGate(const Gate& gate) {
     rule.Meta(NFT_META_OIFNAME).Is(inside).Ct(NFT_CT_STATUS).And(dnat_bit).IsNot(none).Accept();
   });
   forward([&](nft::Rule& rule) {
+    rule.Meta(NFT_META_OIFNAME).Is(inside).Meta(NFT_META_MARK).And(MarkBytes(kMemberLet)).IsNot(none).Accept();
+  });
+  forward([&](nft::Rule& rule) {
     rule.Meta(NFT_META_OIFNAME).Is(inside).Meta(NFT_META_L4PROTO).Is8(IPPROTO_TCP).RejectTcp();
   });
   forward([&](nft::Rule& rule) { rule.Meta(NFT_META_OIFNAME).Is(inside).Reject(); });
@@ -228,6 +240,26 @@ Result<> LoadGate(const Gate& gate) {
   return Replace(socket, table);
 }
 
+namespace {
+
+// What comes from a member, and by its mark is known to, may be forwarded: the gate looks for the other mark.
+void AddMembers(nft::Table& table, const net::Prefix& container, const std::vector<std::string>& members) {
+  if (members.empty()) {
+    return;
+  }
+  const bool v6 = container.v6();
+  nft::Set set = egress::MemberSet(v6 ? "members6" : "members4", members);
+  nft::Rule rule = For("members", v6);
+  Destination(rule, container.bytes);
+  rule.Meta(NFT_META_MARK).And(MarkBytes(egress::kMemberMark)).IsNot(std::string(sizeof(std::uint32_t), '\0'));
+  rule.Network(v6 ? kV6Source : kV4Source, static_cast<std::uint32_t>(container.bytes.size())).In(set.name);
+  rule.ChangeMark(egress::kMemberMark, kMemberLet);
+  table.sets.push_back(std::move(set));
+  table.rules.push_back(std::move(rule));
+}
+
+}  // namespace
+
 Result<> LoadNat(const Nat& nat) {
   nft::Table table;
   table.family = NFPROTO_INET;
@@ -241,6 +273,13 @@ Result<> LoadNat(const Nat& nat) {
   AddFamily(table, nat, nat.v4);
   if (nat.v6) {
     AddFamily(table, nat, *nat.v6);
+  }
+  if (!nat.members_v4.empty()) {
+    table.chains.push_back({.name = "members", .hook = HookOf("filter", NF_INET_FORWARD, NF_IP_PRI_FILTER - 1)});
+    AddMembers(table, nat.v4, nat.members_v4);
+    if (nat.v6) {
+      AddMembers(table, *nat.v6, nat.members_v6);
+    }
   }
   nft::Socket socket = TRY(nft::Socket::Open());
   return Replace(socket, table);

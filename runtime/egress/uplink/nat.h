@@ -13,7 +13,7 @@
 namespace nucleus::uplink {
 
 // Of all containers behind one device: no packet from there to the loopback addresses of the host, none forwarded to
-// there but of published ports and in answer, no ICMP redirects.
+// there but of published ports, between members and in answer, no ICMP redirects.
 struct Gate {
   std::string table;
   std::string inside;  // the device
@@ -30,6 +30,9 @@ struct Nat {
   net::Prefix v4;
   std::optional<net::Prefix> v6;
   std::vector<oci::PublishedPort> publish;
+  // Who may send to it besides, by family: addresses in bytes, none twice. Their packets have kMemberMark.
+  std::vector<std::string> members_v4;
+  std::vector<std::string> members_v6;
 };
 
 // In one transaction; a table of that name is replaced, unless it is the same gate.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "oci-config/members.h"
 #include "runtime/egress/uplink/bridge.h"
 #include "runtime/egress/uplink/impl.h"
 #include "runtime/egress/uplink/inside.h"
@@ -64,11 +65,12 @@ Result<> RefuseTakenPorts(const std::vector<oci::PublishedPort>& ports, const st
 // A number that nobody has, by a lease or by a link of that name, and the links in its name.
 Result<Lease> Settle(net::Socket& socket, const Leases& leases, const std::vector<Lease>& others,
                      const Request& request) {
-  const std::uint32_t last = request.last_number == 0 ? kLastNumber : request.last_number;
-  const std::uint32_t numbers = last - kFirstNumber + 1;
+  const std::uint32_t last = request.last_number == 0 ? oci::kFirstMember - 1 : request.last_number;
+  const std::uint32_t first = request.number == 0 ? kFirstNumber : request.number;
+  const std::uint32_t numbers = request.number == 0 ? last - kFirstNumber + 1 : 1;
   const std::uint32_t start = Random(numbers);
   for (std::uint32_t i = 0; i < numbers; ++i) {
-    const std::uint32_t number = kFirstNumber + (start + i) % numbers;
+    const std::uint32_t number = first + (start + i) % numbers;
     if (std::ranges::any_of(others, [number](const Lease& other) { return other.number == number; })) {
       continue;
     }
@@ -92,6 +94,10 @@ Result<Lease> Settle(net::Socket& socket, const Leases& leases, const std::vecto
       return std::unexpected(Context("link of the container", made.error()));
     }
   }
+  if (request.number != 0) {
+    return std::unexpected(Failure(
+        "number " + std::to_string(request.number) + " is another container's: " + ErrnoText(EADDRINUSE), EADDRINUSE));
+  }
   return std::unexpected(Failure("the pool of addresses of containers is used up", ENOSPC));
 }
 
@@ -114,11 +120,18 @@ Result<> Place::Attach() {
   }
   const net::Prefix v4_address = bridge.pool.V4(lease.number, kHostV4);
   const net::Prefix v6_address = Pool::V6(lease.number, kHostV6);
-  TRY_IN("nf_tables", LoadNat({.table = NatTable(lease.number),
-                               .inside = kBridgeName,
-                               .v4 = v4_address,
-                               .v6 = v6 ? std::optional{v6_address} : std::nullopt,
-                               .publish = request.publish}));
+  Nat nat{.table = NatTable(lease.number),
+          .inside = kBridgeName,
+          .v4 = v4_address,
+          .v6 = v6 ? std::optional{v6_address} : std::nullopt,
+          .publish = request.publish,
+          .members_v4 = {},
+          .members_v6 = {}};
+  for (const std::uint32_t member : request.members) {
+    nat.members_v4.push_back(bridge.pool.V4(member, kHostV4).bytes);
+    nat.members_v6.push_back(Pool::V6(member, kHostV6).bytes);
+  }
+  TRY_IN("nf_tables", LoadNat(nat));
   if (v6) {
     TRY(net::SetNoLinkLocal(socket, port->index));
   }

@@ -37,6 +37,9 @@ struct Request {
   // A directory of the caller's alone, shared by all containers of the host: made where it is missing (0700).
   std::string run_dir;
   std::vector<oci::PublishedPort> publish;
+  // bridge: the number that the container is to have, 0: any; and those of the containers that may send to it.
+  std::uint32_t number = 0;
+  std::vector<std::uint32_t> members;
   std::uint32_t last_number = 0;  // of the pool, for tests of its end; 0: as it is
   bool need_v6 = false;           // an error where the host has no IPv6; otherwise the container then has IPv4 alone
   // userspace: no router namespace. For a caller without rights of its own: the processes of pasta run in the user

@@ -39,7 +39,7 @@ case $lsm in
     exit 2
     ;;
 esac
-default_modules=(modules cgroups devices lsm systemd netdevices rootless:Cgroups attest:Verity
+default_modules=(modules cgroups devices lsm systemd service netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {
@@ -155,6 +155,9 @@ payload=$work/payload
 mkdir -p "$payload/build/dev/shim" "$payload/build/dev/conformance" "$payload/conformance/vm" "$payload/results"
 cp "$project"/conformance/*.py "$payload/conformance/"
 cp "$project/conformance/vm/inside.py" "$payload/conformance/vm/"
+mkdir -p "$payload/nix-bundle/tests" "$payload/nix-bundle/module"
+cp -r "$project/nix-bundle/tests/units" "$payload/nix-bundle/tests/"
+cp "$project/nix-bundle/module/health.sh" "$payload/nix-bundle/module/"
 cp "$probe" "$payload/build/dev/conformance/probe"
 inside=$runtime
 case $(basename "$runtime") in

@@ -1,13 +1,12 @@
 #include "runtime/net/netlink.h"
 
-#include <fcntl.h>
 #include <linux/netlink.h>
-#include <sched.h>
 #include <sys/socket.h>
 
 #include <cstring>
+#include <memory>
 
-#include "runtime/sys/syscalls.h"
+#include "runtime/sys/netlink_socket.h"
 
 namespace nucleus::net {
 namespace {
@@ -163,39 +162,7 @@ Result<Socket> Socket::Open() {
 }
 
 Result<Socket> Socket::OpenIn(int netns) {
-  const Fd home = TRY(sys::Open("/proc/self/ns/net", O_RDONLY));
-  TRY(sys::SetNs(netns, CLONE_NEWNET, "network namespace"));
-  Result<Socket> socket = Open();
-  TRY(sys::SetNs(home.get(), CLONE_NEWNET, "network namespace"));
-  return socket;
-}
-
-Result<std::string> Socket::Receive() {
-  std::string buffer(kBuffer, '\0');
-  for (;;) {
-    sockaddr_nl from{};
-    iovec io{.iov_base = buffer.data(), .iov_len = buffer.size()};
-    msghdr message{};
-    message.msg_name = &from;
-    message.msg_namelen = sizeof from;
-    message.msg_iov = &io;
-    message.msg_iovlen = 1;
-    const ssize_t size = ::recvmsg(fd_.get(), &message, 0);
-    if (size < 0 && errno == EINTR) {
-      continue;
-    }
-    if (size < 0) {
-      return std::unexpected(SysError("receive", "rtnetlink"));
-    }
-    if ((message.msg_flags & MSG_TRUNC) != 0) {
-      return std::unexpected(SysError("receive", "rtnetlink", EMSGSIZE));
-    }
-    // Anybody may send to a netlink socket; the kernel's own messages come from port 0.
-    if (from.nl_pid == 0) {
-      buffer.resize(static_cast<std::size_t>(size));
-      return buffer;
-    }
-  }
+  return sys::InNetworkNamespace(netns, Open);
 }
 
 Result<std::vector<std::string>> Socket::Exchange(Request request, std::size_t most) {
@@ -205,9 +172,10 @@ Result<std::vector<std::string>> Socket::Exchange(Request request, std::size_t m
   }
   std::vector<std::string> answers;
   bool interrupted = false;
+  const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
   for (;;) {
-    const std::string received = TRY(Receive());
-    for (std::string_view rest = received; rest.size() >= kHeader;) {
+    std::string_view rest = TRY(sys::ReceiveFromKernel(fd_.get(), {buffer.get(), kBuffer}, "rtnetlink"));
+    while (rest.size() >= kHeader) {
       nlmsghdr header{};
       std::memcpy(&header, rest.data(), sizeof header);
       if (header.nlmsg_len < kHeader || header.nlmsg_len > rest.size()) {

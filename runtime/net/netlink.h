@@ -97,7 +97,6 @@ class Socket {
  private:
   explicit Socket(Fd fd) : fd_(std::move(fd)) {
   }
-  Result<std::string> Receive();
   Fd fd_;
   std::uint32_t sequence_ = 0;
 };

@@ -1,9 +1,7 @@
 #include "runtime/egress/nft/socket.h"
 
-#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -12,7 +10,7 @@
 #include <memory>
 
 #include "runtime/net/netlink.h"
-#include "runtime/sys/syscalls.h"
+#include "runtime/sys/netlink_socket.h"
 
 extern "C" {
 #include <libnftnl/chain.h>
@@ -108,39 +106,14 @@ Result<Socket> Socket::Open() {
 }
 
 Result<Socket> Socket::OpenIn(int netns) {
-  const Fd home = TRY(sys::Open("/proc/self/ns/net", O_RDONLY));
-  TRY(sys::SetNs(netns, CLONE_NEWNET, "network namespace"));
-  Result<Socket> socket = Open();
-  TRY(sys::SetNs(home.get(), CLONE_NEWNET, "network namespace"));
-  return socket;
+  return sys::InNetworkNamespace(netns, Open);
 }
 
-Result<std::string> Socket::Receive() {
+Result<std::string_view> Socket::Receive() {
   if (!buffer_) {
     buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
   }
-  for (;;) {
-    sockaddr_nl from{};
-    iovec io{.iov_base = buffer_.get(), .iov_len = kBuffer};
-    msghdr message{};
-    message.msg_name = &from;
-    message.msg_namelen = sizeof from;
-    message.msg_iov = &io;
-    message.msg_iovlen = 1;
-    const ssize_t size = ::recvmsg(fd_.get(), &message, 0);
-    if (size < 0 && errno == EINTR) {
-      continue;
-    }
-    if (size < 0) {
-      return std::unexpected(SysError("receive", "nf_tables", errno == EAGAIN ? ETIMEDOUT : errno));
-    }
-    if ((message.msg_flags & MSG_TRUNC) != 0) {
-      return std::unexpected(SysError("receive", "nf_tables", EMSGSIZE));
-    }
-    if (from.nl_pid == 0) {
-      return std::string{buffer_.get(), static_cast<std::size_t>(size)};
-    }
-  }
+  return sys::ReceiveFromKernel(fd_.get(), {buffer_.get(), kBuffer}, "nf_tables");
 }
 
 Result<> Socket::Commit(Batch batch) {
@@ -167,7 +140,7 @@ Result<> Socket::Commit(Batch batch) {
   }
   std::optional<Error> error;
   for (;;) {
-    const std::string received = TRY(Receive());
+    const std::string_view received = TRY(Receive());
     int left = static_cast<int>(received.size());
     for (const auto* message = reinterpret_cast<const nlmsghdr*>(received.data()); mnl_nlmsg_ok(message, left);
          message = mnl_nlmsg_next(message, &left)) {
@@ -194,7 +167,7 @@ Result<bool> Socket::DumpOnce(const std::string& request, const std::function<vo
   }
   bool whole = true;
   for (;;) {
-    const std::string received = TRY(Receive());
+    const std::string_view received = TRY(Receive());
     int left = static_cast<int>(received.size());
     for (const auto* message = reinterpret_cast<const nlmsghdr*>(received.data()); mnl_nlmsg_ok(message, left);
          message = mnl_nlmsg_next(message, &left)) {

@@ -47,7 +47,7 @@ class Socket {
  private:
   explicit Socket(Fd fd) : fd_(std::move(fd)) {
   }
-  Result<std::string> Receive();
+  Result<std::string_view> Receive();  // valid until the next one
   Result<bool> DumpOnce(const std::string& request, const std::function<void(const nlmsghdr*)>& each);
 
   Fd fd_;

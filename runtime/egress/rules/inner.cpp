@@ -155,10 +155,10 @@ class Inner {
   }
 
   void Output() {
-    New("output").Meta(NFT_META_OIFTYPE).Is(Loopback()).Accept();
     // The mark says that these very rules have let it through, the denied networks included: nothing of them changes
     // within a generation.
     Established("output");
+    New("output").Meta(NFT_META_OIFTYPE).Is(Loopback()).Accept();
     NeighbourDiscovery("output");
     Deny(kIpv4);
     Deny(kIpv6);
@@ -177,8 +177,8 @@ class Inner {
   }
 
   void Input() {
-    New("input").Meta(NFT_META_IIFTYPE).Is(Loopback()).Accept();
     Established("input");
+    New("input").Meta(NFT_META_IIFTYPE).Is(Loopback()).Accept();
     // Answers to what the container has sent, also to a connection of an earlier policy: whether that goes on is judged
     // by what the container sends. It may have nothing to send before it has the answer.
     nft::Rule& answer = New("input").Ct(NFT_CT_STATE).And(Word(kCtEstablished)).IsNot(Word(0));

@@ -20,6 +20,7 @@ constexpr std::uint32_t kLogBurst = 100;
 constexpr std::uint32_t kLogBytes = 128;
 constexpr std::uint32_t kEthernetSource = 6;
 constexpr std::uint32_t kIpv4Fragment = 6;
+constexpr std::array kFromChains{"from_ipv4", "from_ipv6"};  // by family
 constexpr std::uint8_t kRouterSolicitation = 133;
 constexpr std::uint8_t kNeighbourSolicitation = 135;
 constexpr std::uint8_t kNeighbourAdvertisement = 136;
@@ -41,6 +42,8 @@ class Outer {
       table_.sets.push_back(Flows(family));
     }
     table_.chains = {{.name = "refuse", .hook = {}},
+                     {.name = kFromChains[kIpv4], .hook = {}},
+                     {.name = kFromChains[kIpv6], .hook = {}},
                      {.name = "from_container",
                       .hook = nft::Hook{.number = NF_NETDEV_INGRESS, .priority = kPriority, .device = link_.device}}};
     if (!compiled_.inbound.empty()) {
@@ -62,8 +65,14 @@ class Outer {
   nft::Rule& New(const char* chain = "from_container") {
     return table_.rules.emplace_back(chain);
   }
-  nft::Rule& New(Family family, const char* chain = "from_container") {
-    return New(chain).Meta(NFT_META_PROTOCOL).Is16(family == kIpv4 ? ETH_P_IP : ETH_P_IPV6);
+  // Of the container's own hardware address, and of no VLAN.
+  nft::Rule& Frame(std::uint16_t protocol) {
+    const std::string type{static_cast<char>(protocol >> 8), static_cast<char>(protocol & 0xFF)};
+    return New().Payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, 8).Is(link_.mac + type);
+  }
+  // Among the rules that only frames of the family come to.
+  nft::Rule& New(Family family) {
+    return New(kFromChains[family]);
   }
   static void Pass(nft::Rule& rule) {
     rule.Count("passed").Accept();
@@ -129,9 +138,7 @@ class Outer {
     const std::string kind{"\x00\x01\x08\x00\x06\x04", 6};
     constexpr std::uint32_t kSenderHardware = 8;
     constexpr std::uint32_t kSenderProtocol = 14;
-    New()
-        .Meta(NFT_META_PROTOCOL)
-        .Is16(ETH_P_ARP)
+    Frame(ETH_P_ARP)
         .Network(0, 6)
         .Is(kind)
         .Network(kSenderHardware, 6)
@@ -168,14 +175,17 @@ class Outer {
       return;
     }
     Source(rule, family).IsNot(link_.address[family]).Count("spoofed").Goto("refuse");
-    // No extension headers of IPv6, which would hide what follows; of IPv4 no packet within a packet.
-    nft::Rule& protocol = New(family);
+  }
+
+  // No extension headers of IPv6, which would hide what follows; of IPv4 no packet within a packet.
+  void Protocol(Family family) {
+    nft::Rule& rule = New(family);
     if (family == kIpv4) {
-      protocol.Meta(NFT_META_L4PROTO);
+      rule.Meta(NFT_META_L4PROTO);
     } else {
-      protocol.Network(kIpv6NextHeader, 1);
+      rule.Network(kIpv6NextHeader, 1);
     }
-    protocol.In(SetName("protocols", options_.generation), true).Count("unusual").Goto("refuse");
+    rule.In(SetName("protocols", options_.generation), true).Count("unusual").Goto("refuse");
   }
 
   void Deny(Family family) {
@@ -188,15 +198,19 @@ class Outer {
     }
   }
 
-  void Allow(Family family) {
-    const AddressSets& allow = compiled_.allow[family];
-    if (!compiled_.members[family].empty()) {
-      nft::Rule& members = Destination(New(family), family).In(MembersName(family, options_.generation));
-      Pass(members.ChangeMark(0, kMemberMark));
-    }
-    if (!allow.ports.empty()) {
+  void Members(Family family) {
+    nft::Rule& members = Destination(New(family), family).In(MembersName(family, options_.generation));
+    Pass(members.ChangeMark(0, kMemberMark));
+  }
+
+  void AllowPorts(Family family) {
+    if (!compiled_.allow[family].ports.empty()) {
       Pass(DestinationAndPort(New(family), family).In(AllowPortsName(family, options_.generation)));
     }
+  }
+
+  void Allow(Family family) {
+    const AddressSets& allow = compiled_.allow[family];
     if (!compiled_.names.empty()) {
       ProtocolAndPort(New(family), kDestinationPort).In(ResolverPortsName(options_.generation)).Goto("refuse");
     }
@@ -237,15 +251,37 @@ class Outer {
   }
 
   void FromContainer() {
-    New().Payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, 6).IsNot(link_.mac).Count("spoofed").Goto("refuse");
+    // Every packet is looked at, with nothing remembered of its connection: what most of them need comes first.
+    Frame(ETH_P_IP).Goto(kFromChains[kIpv4]);
+    Frame(ETH_P_IPV6).Goto(kFromChains[kIpv6]);
     Arp();
-    NeighbourDiscovery();
-    for (const Family family : {kIpv4, kIpv6}) {
-      Sender(family);
-      Deny(family);
-      Allow(family);
-    }
+    New().Payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, 6).IsNot(link_.mac).Count("spoofed").Goto("refuse");
     New().Goto("refuse");
+
+    Sender(kIpv4);
+    Deny(kIpv4);
+    const bool members = !compiled_.members[kIpv4].empty();
+    if (members) {
+      Protocol(kIpv4);
+      Members(kIpv4);
+    }
+    AllowPorts(kIpv4);  // of TCP and UDP alone
+    if (!members) {
+      Protocol(kIpv4);
+    }
+    Allow(kIpv4);
+    New(kIpv4).Goto("refuse");
+
+    NeighbourDiscovery();
+    Sender(kIpv6);
+    Protocol(kIpv6);
+    Deny(kIpv6);
+    if (!compiled_.members[kIpv6].empty()) {
+      Members(kIpv6);
+    }
+    AllowPorts(kIpv6);
+    Allow(kIpv6);
+    New(kIpv6).Goto("refuse");
   }
 
   // Who is let in may be answered.
@@ -253,7 +289,10 @@ class Outer {
     Remember(
         family, true,
         [&]() -> nft::Rule& {
-          return ProtocolAndPort(New(family, "to_container"), kDestinationPort).In(InboundName(options_.generation));
+          return ProtocolAndPort(
+                     New("to_container").Meta(NFT_META_PROTOCOL).Is16(family == kIpv4 ? ETH_P_IP : ETH_P_IPV6),
+                     kDestinationPort)
+              .In(InboundName(options_.generation));
         },
         [](nft::Rule& rule) { rule.Accept(); });
   }

@@ -1,9 +1,11 @@
 """dev.nucleus.gvisor.network: gVisor's own stack behind a filter on the host's side, and the host's in a prepared namespace."""
 
+import json
 import os
+import signal
 import unittest
 
-from harness import IS_NUCLEUS, NetworkNamespace, main
+from harness import IS_NUCLEUS, NetworkNamespace, children, main, wait_until
 from networks import NetworkCase
 from test_egress import allow
 from test_gvisor import RUNSC
@@ -35,6 +37,13 @@ class GvisorNetwork(NetworkCase):
     def serve_all(self):
         return self.serve("tcp/192.0.2.1/80", "tcp/192.0.2.1/81", "tcp/192.0.2.2/80", "udp/192.0.2.1/5000", "tcp/198.51.100.1/1234")
 
+    def in_user_namespace(self):
+        for path in (self.directory, self.bundle, self.rootfs):
+            path.chmod(0o755)
+        self.linux["namespaces"].append({"type": "user"})
+        for name in ("uidMappings", "gidMappings"):
+            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
     def host_addresses(self):
         return {name: [entry["local"] for entry in link["addr_info"]] for name, link in self.host.links().items()}
 
@@ -58,10 +67,50 @@ class SandboxBridge(GvisorNetwork):
         self.assertNotEqual(self.tcp("192.0.2.1", 80), "ok")
         self.assertEqual(server.seen(), [])
 
-    def test_names_take_the_hosts_stack(self):
-        self.policy('[[allow]]\ndomain = "a.example"\n[dns]\nservers = ["10.53.0.1"]\n')
-        self.assertFails(self.create(), "a domain takes dev.nucleus.gvisor.network host")
+    def test_names(self):
+        """The gate is beside the stack, at the end of a link that leads nowhere else."""
+        self.resolver({"a.example": "11.0.0.1", "b.example": "11.0.0.2"})
+        server = self.serve("tcp/11.0.0.1/80", "tcp/11.0.0.1/81", "tcp/11.0.0.2/80", "udp/192.0.2.1/53")
+        self.policy('[[allow]]\ndomain = "a.example"\nports = ["tcp/80"]\n[dns]\nservers = ["10.53.0.1"]\n')
+        self.hold_open()
+        self.assertIn("gVisor", self.exec("/bin/dmesg").out)
+        self.assertIn("nameserver 169.254.53.1\n", self.exec("/bin/cat", "/etc/resolv.conf").out)
+        self.assertNotEqual(self.tcp("11.0.0.1", 80), "ok")
+        self.assertEqual(self.net("dns", "169.254.53.1", "a.example", 1), "0 11.0.0.1")
+        self.assertEqual(self.tcp("11.0.0.1", 80), "ok")
+        self.assertNotEqual(self.tcp("11.0.0.1", 81), "ok")
+        # What no rule names is refused (5), and not to be had around the gate.
+        self.assertEqual(self.net("dns", "169.254.53.1", "b.example", 1).split()[0], "5")
+        self.assertNotEqual(self.tcp("11.0.0.2", 80), "ok")
+        self.assertNotEqual(self.udp("192.0.2.1", 53), "ok")
+        # Nothing else is at the gate's end of the link.
+        self.assertEqual(self.tcp("169.254.53.1", 80), "ECONNREFUSED")
+        self.assertEqual(len(server.seen()), 1)
+        sandbox = self.state()["pid"]
+        self.assertEqual(set(NetworkNamespace.of(sandbox).links()), {"lo", "eth0", "dns0"})
+        self.assertOk(self.delete("--force"))
+        self.assertEqual(set(self.host.links()) & {"gate0", "dns0"}, set())
+        self.assertEqual(self.host.run("nft", "list", "tables"), "")
 
+    def test_names_in_strict_agent(self):
+        """Without the gate the container does not go on."""
+        self.resolver({"a.example": "11.0.0.1"})
+        self.serve("tcp/11.0.0.1/80")
+        self.policy('[[allow]]\ndomain = "a.example"\nports = ["tcp/80"]\n[dns]\nservers = ["10.53.0.1"]\n')
+        self.in_user_namespace()
+        self.config["annotations"]["dev.nucleus.mode"] = "strict-agent"
+        # exec would start a process without the filter, which this mode does not allow: the workload itself tells.
+        (self.rootfs / "tmp").chmod(0o1777)
+        self.sh("netprobe dns 169.254.53.1 a.example 1 >/tmp/answer; netprobe tcp 11.0.0.1 80 >>/tmp/answer; touch /tmp/done; exec sleep 1000")
+        self.assertOk(self.create())
+        self.assertOk(self.start())
+        wait_until(lambda: (self.rootfs / "tmp/done").exists(), "the process")
+        self.assertEqual((self.rootfs / "tmp/answer").read_text().split()[:3], ["0", "11.0.0.1", "ok"])
+        helper = json.loads((self.root / self.id / "state.json").read_text())["network"]["pid"]
+        for gate in children(helper):
+            for process in children(gate):
+                os.kill(process, signal.SIGKILL)
+        self.wait_stopped()
 
 class SandboxOci(GvisorNetwork):
     """In a namespace that somebody else has plugged links into."""
@@ -123,9 +172,7 @@ class HostOci(GvisorNetwork):
 
     def test_strict_agent_has_no_host_network(self):
         self.config["annotations"]["dev.nucleus.mode"] = "strict-agent"
-        self.linux["namespaces"].append({"type": "user"})
-        for name in ("uidMappings", "gidMappings"):
-            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        self.in_user_namespace()
         for namespace in self.linux["namespaces"]:
             if namespace["type"] == "network":
                 namespace["path"] = str(self.host.path)

@@ -27,6 +27,7 @@ std::string Format(const HelperRequest& request) {
   out.Key("filtered").Bool(request.filtered);
   out.Key("endWithGate").Bool(request.end_with_gate);
   out.Key("direct").Bool(request.direct);
+  out.Key("ownStack").Bool(request.own_stack);
   out.Key("rootless").Bool(request.rootless);
   out.Key("json").Bool(request.json);
   out.Key("generation").Uint(request.generation);
@@ -45,6 +46,7 @@ Result<HelperRequest> ParseHelperRequest(std::string_view text) {
              {"filtered", request.filtered},
              {"endWithGate", request.end_with_gate},
              {"direct", request.direct},
+             {"ownStack", request.own_stack},
              {"rootless", request.rootless},
              {"json", request.json},
              {"policy", request.policy},

@@ -29,6 +29,7 @@ struct HelperRequest {
   bool filtered = false;
   bool end_with_gate = false;
   bool direct = false;
+  bool own_stack = false;  // the container's network is not the kernel's: names are asked at kGateBesideStack
   bool rootless = false;
   bool json = false;            // of show
   std::string policy;           // the document; empty with `filtered`: deny everything
@@ -53,6 +54,8 @@ Result<HelperRequest> ParseHelperRequest(std::string_view text);
 inline constexpr std::size_t kMaxHelperRequest = std::size_t{32} << 20;
 inline constexpr int kHelperChannel = 3;
 inline constexpr int kHelperEvents = 4;
+// Of the link alone, by which a stack of the container's own has no other way to the gate.
+inline constexpr const char* kGateBesideStack = "169.254.53.1";
 // In the container's state directory.
 inline constexpr const char* kNetSocket = "net.sock";
 inline constexpr const char* kRefusedFile = "refused.ndjson";

@@ -190,6 +190,14 @@ class Creation {
       return {};
     }
     TRY(container::WriteNetworkFiles(*directory_, plan_, {}));
+    if (plan_.network->names && HasStack(state_)) {
+      TRY(directory_->WriteFile(net::kResolvConf,
+                                "nameserver " + std::string{net::kGateBesideStack} + "\noptions edns0 timeout:3\n"));
+      // For every user of the container, as before.
+      if (::fchmodat(directory_->fd(), net::kResolvConf, 0644, 0) != 0) {
+        return std::unexpected(SysError("chmod", net::kResolvConf));
+      }
+    }
     const cgroup::Doors doors = TRY(cgroup::OpenDoors(state_.cgroups));
     keeper_.emplace(TRY(Keeper::Start(doors)));
     int events = -1;
@@ -205,6 +213,7 @@ class Creation {
     });
     net::HelperRequest request = TRY(container::SetupRequest(settings_, plan_, bundle_, host_, *directory_));
     request.events = told;
+    request.own_stack = HasStack(state_);
     TRY(net_helper_->Ask(request));
     state_.network = container::PlannedNetwork(plan_);
     const auto save = [this] { return directory_->WriteState(state_); };

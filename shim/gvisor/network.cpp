@@ -1,11 +1,15 @@
 #include "shim/gvisor/network.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <csignal>
 #include <functional>
 
 #include "runtime/container/channel.h"
@@ -80,21 +84,46 @@ Result<> CheckSandbox(const oci::Annotations& annotations, const plan::Plan& pla
                                        "dev.nucleus.gvisor.network host",
                                    EPERM));
   }
-  if (plan.network && plan.network->names) {
-    return std::unexpected(Failure(
-        std::string{kEgressKey} + "a domain takes dev.nucleus.gvisor.network host: gVisor's own stack reaches no gate",
-        ENOTSUP));
-  }
   return {};
+}
+
+// Somebody to be killed in the sandbox's place: nucleus-net ends "the container's init" where a mode wants it to end
+// with its gate. It goes with whoever watches it.
+Result<pid_t> StartStandIn(Fd& pidfd) {
+  const pid_t watcher = ::getpid();
+  const pid_t pid = TRY(sys::Clone3({.pidfd = &pidfd}));
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() == watcher && sys::CloseFrom(0, {})) {
+      for (;;) {
+        ::pause();
+      }
+    }
+    ::_exit(0);
+  }
+  return pid;
+}
+
+// Until the sandbox or its stand-in has ended; then both have.
+void Watch(const Fd& sandbox, const Fd& stand_in) {
+  std::array<pollfd, 2> ends{
+      {{.fd = sandbox.get(), .events = POLLIN, .revents = 0}, {.fd = stand_in.get(), .events = POLLIN, .revents = 0}}};
+  while (::poll(ends.data(), ends.size(), -1) < 0 && errno == EINTR) {
+  }
+  (void)sys::PidfdSendSignal(sandbox.get(), SIGKILL);
 }
 
 [[noreturn]] void Keep(int channel) {
   container::ResetSignals();
   ::setsid();
-  if (sys::CloseFrom(0, {channel})) {
+  Fd stand_in;
+  if (!StartStandIn(stand_in) || !container::SendWithFd(channel, container::Tag::kPid, stand_in.get())) {
+    ::_exit(1);
+  }
+  if (sys::CloseFrom(0, {channel, stand_in.get()})) {
     const Result<container::Message> told = container::Receive(channel);
     if (told && told->tag == container::Tag::kGo && told->fd) {
-      (void)sys::PidfdWait(told->fd.get(), -1);
+      Watch(told->fd, stand_in);
     }
   }
   ::_exit(0);
@@ -151,13 +180,19 @@ Result<Keeper> Keeper::Start(const cgroup::Doors& doors) {
   Keeper keeper;
   Fd theirs;
   TRY(sys::SocketPair(keeper.channel_, theirs));
-  const pid_t pid = TRY(sys::Clone3({.cgroup_fd = doors.v2.get(), .pidfd = &keeper.pidfd_}));
+  const pid_t pid = TRY(sys::Clone3({.cgroup_fd = doors.v2.get()}));
   if (pid == 0) {
     if (const Result<> entered = cgroup::Enter(doors); !entered) {
       container::FailChild(theirs.get(), entered.error());
     }
     Keep(theirs.get());
   }
+  theirs.Reset();
+  container::Message message = TRY_IN("the sandbox's keeper", container::Receive(keeper.channel_.get()));
+  if (message.tag != container::Tag::kPid || !message.fd) {
+    return std::unexpected(Failure(message.text, message.code));
+  }
+  keeper.pidfd_ = std::move(message.fd);
   return keeper;
 }
 

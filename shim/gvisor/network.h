@@ -23,7 +23,8 @@ Result<Fd> PrepareNamespace(const oci::Annotations& annotations, const plan::Pla
 // Where a mode denies everything and no rule is there to do so: nothing may lead out of the sandbox's namespace.
 Result<> CheckUplinks(const oci::State& state);
 
-// A process in the container's cgroups that ends with the sandbox, and is there before it: what nucleus-net waits for.
+// Two processes in the container's cgroups that are there before the sandbox: one that nucleus-net takes for the
+// container's init, and one that watches. They end with the sandbox, and the sandbox with the first of them.
 class Keeper {
  public:
   static Result<Keeper> Start(const cgroup::Doors& doors);
@@ -34,7 +35,7 @@ class Keeper {
   [[nodiscard]] int pidfd() const {
     return pidfd_.get();
   }
-  // From here on it ends when that process does.
+  // From here on they end when that process does, and it with them.
   Result<> Follow(int sandbox);
 
  private:

@@ -17,6 +17,7 @@
 #include "oci-config/publish.h"
 #include "runtime/container/channel.h"
 #include "runtime/egress/gate/gate.h"
+#include "runtime/egress/helper/gate_link.h"
 #include "runtime/egress/helper/name_sets.h"
 #include "runtime/egress/helper/show.h"
 #include "runtime/net/link.h"
@@ -311,13 +312,28 @@ Result<> Network::OpenLogs() {
   return {};
 }
 
+Result<gate::Sockets> Network::OpenGate() {
+  if (!request_.own_stack) {
+    return ListenAt(handles_.place());
+  }
+  if (!gate_netns_) {
+    // Such a stack takes the links that it finds when it starts.
+    if (kept_) {
+      return std::unexpected(
+          Failure("names take a policy that has some from the start: there is no link to the gate", ENOTSUP));
+    }
+    gate_netns_ = TRY(MakeGateLink(handles_.netns.get()));
+  }
+  return gate::ListenIn(gate_netns_.get(), GateBesideStack());
+}
+
 Result<> Network::StartGate() {
   std::vector<gate::Host> hosts = TRY(Hosts());
   if (compiled_.names.empty() && hosts.empty()) {
     return {};
   }
   FAULT_POINT("net.gate");
-  gate::Sockets sockets = TRY_IN("egress", ListenAt(handles_.place()));
+  gate::Sockets sockets = TRY_IN("egress", OpenGate());
   auto [stop_read, stop_write] = TRY(Pipe());
   auto [report_read, report_write] = TRY(Pipe());
   auto [ready_read, ready_write] = TRY(Pipe());

@@ -66,6 +66,7 @@ class Network {
   [[nodiscard]] std::string MemberAddress(Family family, std::uint32_t number) const;
   [[nodiscard]] Result<std::vector<gate::Host>> Hosts() const;
   Result<> OpenLogs();
+  Result<gate::Sockets> OpenGate();
   Result<> StartGate();
   void StopGate();
   void ReadGate();
@@ -85,6 +86,7 @@ class Network {
   std::optional<RefusalLog> log_;
   Fd inner_log_;
   Fd outer_log_;
+  Fd gate_netns_;  // where the container has a stack of its own
   pid_t gate_ = 0;
   Fd gate_process_;  // pidfd
   Fd gate_stop_;     // closed: it ends

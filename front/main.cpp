@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "front/commands/commands.h"
+#include "front/compose/command.h"
 #include "front/sandbox/options.h"
 #include "front/sandbox/run.h"
 #include "shim/cli/command_line.h"
@@ -93,6 +94,9 @@ Result<int> Main(front::Words words) {
   }
   if (front::IsDayTwoCommand(*command)) {
     return DayTwo(globals, *command, front::Words(command + 1, words.end()));
+  }
+  if (*command == "compose") {
+    return front::compose::RunCompose(globals, front::Words(command + 1, words.end()));
   }
   return std::unexpected(Failure("unknown command \"" + *command + "\"", EINVAL));
 }

@@ -54,7 +54,7 @@ Result<> AddPolicies(const SandboxOptions& options, const BundlePlace& place, Co
     }
     egress = TRY_IN("--egress", ReadFile(options.egress_policy, kMaxPolicy));
   }
-  const bool linked = !egress.empty() || !options.publish.empty();
+  const bool linked = !egress.empty() || !options.publish.empty() || !place.members.empty();
   parts.network = options.network;
   if (parts.network.empty()) {
     parts.network = !linked ? "none" : ::geteuid() == 0 ? "bridge" : "userspace";
@@ -116,8 +116,10 @@ Result<> AddMounts(const SandboxOptions& options, const Ids& ids, const BundlePl
     parts.mounts.push_back(TRY(BindOf(volume.source, std::string{kHome} + "/" + volume.destination, volume.writable,
                                       false, ids, "--mount-config")));
   }
-  std::vector<SandboxMount> secrets = TRY(place.printed ? ReferToSecrets(options.secrets, ids)
-                                                        : KeepSecrets(options.secrets, place.path + "/secrets", ids));
+  parts.mounts.insert(parts.mounts.end(), place.mounts.begin(), place.mounts.end());
+  std::vector<SandboxMount> secrets =
+      TRY(place.printed || place.described ? ReferToSecrets(options.secrets, ids)
+                                           : KeepSecrets(options.secrets, place.path + "/secrets", ids));
   std::move(secrets.begin(), secrets.end(), std::back_inserter(parts.mounts));
   for (std::size_t i = 0; i < parts.mounts.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
@@ -183,6 +185,10 @@ Result<> AddToolchain(const SandboxOptions& options, const Ids& ids, const Bundl
   const std::size_t first = parts.mounts.size();
   TRY(AddCdi(options, parts));
   TRY(AddMounts(options, ids, place, parts));
+  if (place.described) {
+    parts.root = "toolchain-" + toolchain.key;
+    return {};
+  }
   const bool shared = !place.printed && options.gpus.empty() && HasPlaces(parts.mounts, first);
   const std::string path = place.path.substr(0, place.path.rfind('/')) + "/.toolchain-" + toolchain.key;
   if (shared && ::access(path.c_str(), F_OK) == 0) {
@@ -208,7 +214,7 @@ Result<> AddRootfs(const SandboxOptions& options, const Ids& ids, const BundlePl
   TRY(AddMounts(options, ids, place, parts));
   // A bundle that is kept runs more than once, and the same each time.
   parts.rootfs_mode = options.overlay_rootfs || place.printed ? "overlay" : "";
-  if (options.overlay_rootfs) {
+  if (options.overlay_rootfs || place.described) {
     parts.root = options.rootfs;
     return {};
   }
@@ -222,6 +228,8 @@ Result<> AddRootfs(const SandboxOptions& options, const Ids& ids, const BundlePl
 Result<> WriteBundle(const SandboxOptions& options, const Ids& ids, const BundlePlace& place) {
   ConfigParts parts;
   parts.terminal = place.terminal;
+  parts.mode = place.mode;
+  parts.members = place.members;
   if (options.overlay_rootfs && options.rootfs.empty()) {
     return std::unexpected(Failure("--rootfs-overlay: no --rootfs", EINVAL));
   }

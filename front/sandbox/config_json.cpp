@@ -153,7 +153,10 @@ void Linux(JsonWriter& out, const SandboxOptions& options, const Ids& ids, const
 void Annotations(JsonWriter& out, const SandboxOptions& options, const ConfigParts& parts) {
   out.Key("annotations").BeginObject();
   // Strict modes leave nothing to be traced.
-  out.Key("dev.nucleus.mode").String(options.learn.empty() ? "strict-agent" : "agent");
+  out.Key("dev.nucleus.mode")
+      .String(!parts.mode.empty()     ? parts.mode
+              : options.learn.empty() ? "strict-agent"
+                                      : "agent");
   if (options.runtime != "native") {
     out.Key("dev.nucleus.runtime").String(options.runtime);
   }
@@ -168,6 +171,9 @@ void Annotations(JsonWriter& out, const SandboxOptions& options, const ConfigPar
   if (options.stop_signal != 0) {
     // The image specification's, which others look at as well (annotations.md, "Pre-Defined Annotation Keys").
     out.Key("org.opencontainers.image.stopSignal").String(std::to_string(options.stop_signal));
+  }
+  if (!parts.members.empty()) {
+    out.Key("dev.nucleus.network.members").String(parts.members);
   }
   if (!parts.rootfs_mode.empty()) {
     out.Key("dev.nucleus.rootfs.mode").String(parts.rootfs_mode);

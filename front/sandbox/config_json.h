@@ -16,6 +16,8 @@ struct ConfigParts {
   std::string rootfs_mode;  // of the annotation; empty: none
   bool readonly_root = true;
   std::string network;
+  std::string mode;     // empty: as the options have it
+  std::string members;  // of the annotation; empty: none
   bool terminal = false;
   std::vector<SandboxMount> mounts;
   CdiEdits cdi;

@@ -56,9 +56,9 @@ std::string PortList(std::string_view ports) {
   return "[" + list + "]";
 }
 
-Result<std::string> RuleText(const std::string& text, bool& domain) {
+Result<std::string> RuleText(const char* kind, const std::string& text, bool& domain) {
   const auto bad = [&text](const std::string& why) {
-    return std::unexpected(Failure("--allow: \"" + text + "\": " + why, EINVAL));
+    return std::unexpected(Failure("\"" + text + "\": " + why, EINVAL));
   };
   if (!IsPlain(text)) {
     return bad("must be a domain, an address or a network, and ports: example.org:443, 10.0.0.0/8:5432,udp/53");
@@ -70,7 +70,7 @@ Result<std::string> RuleText(const std::string& text, bool& domain) {
   if (address && slash == std::string::npos) {
     where += where.find(':') != std::string::npos ? "/128" : "/32";
   }
-  std::string result = std::string{"[[allow]]\n"} + (address ? "cidr" : "domain") + " = \"" + where + "\"\n";
+  std::string result = "[[" + std::string{kind} + "]]\n" + (address ? "cidr" : "domain") + " = \"" + where + "\"\n";
   if (rule.where.size() != text.size() && !(text.starts_with('[') && text.ends_with(']'))) {
     if (rule.ports.empty()) {
       return bad("no ports behind the colon");
@@ -115,6 +115,18 @@ std::vector<std::string> HostsServers() {
 
 }  // namespace
 
+Result<> CheckAllow(const std::string& text) {
+  bool domain = false;
+  TRY(RuleText("allow", text, domain));
+  return {};
+}
+
+Result<> CheckDeny(const std::string& text) {
+  bool domain = false;
+  TRY(RuleText("deny", text, domain));
+  return {};
+}
+
 Result<std::string> EgressDocument(const SandboxOptions& options) {
   if (!options.broker.empty()) {
     if (!options.allow.empty() || !options.dns.empty()) {
@@ -127,7 +139,7 @@ Result<std::string> EgressDocument(const SandboxOptions& options) {
     TRY_IN("--broker", policies::ParseEgressPolicy(document, "egress.toml"));
     return document;
   }
-  if (options.allow.empty()) {
+  if (options.allow.empty() && options.deny.empty()) {
     if (!options.dns.empty()) {
       return std::unexpected(Failure("--dns: no name is allowed: --allow DOMAIN", EINVAL));
     }
@@ -136,7 +148,10 @@ Result<std::string> EgressDocument(const SandboxOptions& options) {
   std::string document = "log = true\n";
   bool domain = false;
   for (const std::string& text : options.allow) {
-    document += TRY(RuleText(text, domain));
+    document += TRY_IN("--allow", RuleText("allow", text, domain));
+  }
+  for (const std::string& text : options.deny) {
+    document += TRY_IN("deny", RuleText("deny", text, domain));
   }
   if (domain || !options.dns.empty()) {
     const std::vector<std::string> servers = options.dns.empty() ? HostsServers() : options.dns;

@@ -47,6 +47,7 @@ struct SandboxOptions {
   std::optional<std::int64_t> pids;
   int timeout_ms = 0;              // 0: none
   std::vector<std::string> allow;  // as given; front/sandbox/egress.h reads them
+  std::vector<std::string> deny;   // addresses and networks, of services alone
   std::vector<std::string> dns;
   std::string broker;
   std::vector<std::string> publish;

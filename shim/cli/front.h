@@ -17,6 +17,7 @@ inline constexpr auto kFrontCommands = std::to_array<std::pair<std::string_view,
     {"stats", "print what running containers use"},
     {"attach", "take part in a detached sandbox's input and output"},
     {"health", "print how detached sandboxes are"},
+    {"compose", "run services, networks and volumes of one file"},
 });
 
 bool IsFrontCommand(std::string_view word);

@@ -71,14 +71,20 @@ class Graph:
                     queue.append(target)
         return None
 
-    def tour(self):
-        """One way from state 0 back to it that has every edge in it, and as few twice as can be: each state is left as often
+    def tour(self, start=0):
+        """One way from a state back to it that has every edge behind it, and as few twice as can be: each state is left as often
         as it is come to once the cheapest ways from where too many edges end to where too few do have been added to the graph
-        (a flow of least cost), and a round through all edges is found then. Every state has to lead back to 0."""
-        pairs = {(s, t) for s, found in self.edges.items() for _, t in found}
+        (a flow of least cost), and a round through all edges is found then. Every state has to lead back to the first."""
+        behind, new = {start}, [start]
+        while new:
+            found = {target for _, target in self.edges[new.pop()]} - behind
+            behind |= found
+            new += found
+        edges = {source: self.edges[source] for source in sorted(behind)}
+        pairs = {(s, t) for s, found in edges.items() for _, t in found}
         twice = collections.Counter()  # pair of states → how many times more it is gone
         excess = collections.Counter()
-        for source, found in self.edges.items():
+        for source, found in edges.items():
             for _, target in found:
                 excess[target] += 1
                 excess[source] -= 1
@@ -108,12 +114,12 @@ class Graph:
                 state = before
             excess[state] -= 1
             excess[end] += 1
-        left = {s: [(a, t) for a, t in found] for s, found in self.edges.items()}
+        left = {s: list(found) for s, found in edges.items()}
         for (source, target), times in twice.items():
-            action = next(a for a, t in self.edges[source] if t == target)
+            action = next(a for a, t in edges[source] if t == target)
             left[source] += [(action, target)] * times
         # Hierholzer's.
-        stack, circuit = [(0, None, 0)], []
+        stack, circuit = [(start, None, start)], []
         while stack:
             state = stack[-1][2]
             if left.get(state):
@@ -122,7 +128,7 @@ class Graph:
             else:
                 circuit.append(stack.pop())
         circuit = circuit[::-1][1:]
-        if len({(s, a, t) for s, a, t in circuit}) != self.count():
+        if len(set(circuit)) != sum(map(len, edges.values())):
             raise ValueError(f"{self.name}: edges that cannot be reached from the first state")
         return circuit
 

@@ -39,6 +39,10 @@ GIVEN = ["create.credentials"]
 SYSTEMD = ["create.systemd-unit"]
 # What ends it where the system calls are traced: test_learning.py has these.
 TRACED = ["create.tracer"]
+# What ends the wait for runsc's end: test_model_gvisor.py has it.
+GVISOR = ["runsc.wait"]
+# What ends the exchange of a policy between its table and its gate: test_model_egress.py stops there.
+SWAP = ["net.swap"]
 # What ends `restore`: test_checkpoint.py has these.
 RESTORE = ["restore.cgroup-limits", "restore.criu", "restore.save-state"]
 # What ends `start`: in the command itself, or in the init that it lets go.
@@ -146,7 +150,7 @@ class Faults(Case):
 
 class Tables(Faults):
     def test_every_stage_has_its_case(self):
-        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + GIVEN + SYSTEMD + TRACED + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
+        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + GIVEN + SYSTEMD + TRACED + GVISOR + SWAP + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
                                 KILL + DELETE + LOCK + UNREADABLE), sorted(STAGES))
 
     def test_without_a_fault_the_bundle_works(self):

@@ -3,8 +3,12 @@ is seen. (The walks themselves are test_model_SUBJECT.py.)"""
 
 import hashlib
 import random
+import pathlib
 import re
+import shutil
+import tempfile
 import unittest
+from unittest import mock
 
 from graphs import SEED, SPECS, Graph, all_graphs
 from harness import main
@@ -17,6 +21,23 @@ class Graphs(unittest.TestCase):
         for name in names:
             with self.subTest(graph=name):
                 self.assertEqual(Graph(name).stale(), [], "specs/check.sh has to write it anew")
+
+    def test_one_that_is_stale_is_seen(self):
+        """A word more in a model, or a bound."""
+        with tempfile.TemporaryDirectory() as directory:
+            copy = shutil.copytree(SPECS, pathlib.Path(directory) / "specs")
+            with mock.patch("graphs.SPECS", copy):
+                for name in all_graphs():
+                    self.assertEqual(Graph(name).stale(), [])
+                    for file in Graph(name).sources:
+                        before = (copy / file).read_text()
+                        (copy / file).write_text(before + "\\* .\n")
+                        self.assertEqual(Graph(name).stale(), [file])
+                        (copy / file).write_text(before)
+
+    def test_all_graphs_are_there(self):
+        wanted = re.findall(r"^\w+ graph (\S+)$", (SPECS / "check.sh").read_text(), re.MULTILINE)
+        self.assertEqual(sorted(wanted), all_graphs())
 
     def test_what_was_explored_is_of_these_models(self):
         """A line for each `check` of check.sh, of the module as it is."""

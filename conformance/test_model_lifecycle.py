@@ -47,6 +47,8 @@ STALE = "specs/check.sh has to write the graph anew"
 
 
 class Walker(Case):
+    POINTS, LAUNCHES, FAILURES = POINTS, LAUNCHES, FAILURES
+
     def setUp(self):
         super().setUp()
         self.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW",
@@ -78,12 +80,12 @@ class Walker(Case):
 
     def launch(self, p, name, ahead):
         """`ahead`: the steps from this one on; they tell whether and where it is going to be made to fail."""
-        stages = [f"stop:{stage}" for stage in POINTS[name].values()]
+        stages = [f"stop:{stage}" for stage in self.POINTS[name].values()]
         if name == "create":
             stages.append("stop:child.lookup")
         for state, action, target in ahead:
-            if action in {f"{failure}({p})" for failure in FAILURES}:
-                stages.append(POINTS[name][self.graph.states[state]["proc"][p - 1]["pc"]])
+            if action in {f"{failure}({p})" for failure in self.FAILURES}:
+                stages.append(self.POINTS[name][self.graph.states[state]["proc"][p - 1]["pc"]])
             if self.graph.states[target]["proc"][p - 1]["pc"] == "idle":
                 break
         self.children[p] = subprocess.Popen(
@@ -103,7 +105,7 @@ class Walker(Case):
             time.sleep(0.0005)
         if os.WIFSTOPPED(status):
             stage = pathlib.Path(f"/proc/{child.pid}/comm").read_text().strip()
-            wanted = "the end" if pc == "idle" else POINTS[name][pc][:15]
+            wanted = "the end" if pc == "idle" else self.POINTS[name][pc][:15]
             self.assertEqual(stage, wanted, f"where {name} {p} stands")
             return None
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -127,27 +129,46 @@ class Walker(Case):
     def step(self, source, action, target, ahead):
         before, after = self.graph.states[source], self.graph.states[target]
         name, number = named(action)
-        if name in OF_INITS:
-            os.kill(self.inits[number], signal.SIGKILL if name == "InitDies" else signal.SIGCONT)
+        if self.is_not_a_commands(name):
+            self.act(name, number, before, after)
         else:
             p = number
-            if name in LAUNCHES:
-                self.launch(p, LAUNCHES[name], ahead)
+            if name in self.LAUNCHES:
+                self.launch(p, self.LAUNCHES[name], ahead)
             elif name == "Crash":
                 self.children[p].kill()
             else:
                 self.children[p].send_signal(signal.SIGCONT)
-            command_ = LAUNCHES.get(name) or before["proc"][p - 1]["cmd"]
+            command_ = self.LAUNCHES.get(name) or before["proc"][p - 1]["cmd"]
             status = self.settle(p, after["proc"][p - 1]["pc"], command_)
             if after["proc"][p - 1]["pc"] == "idle":
                 self.assertIn(status, self.expected_status(name, before, p), f"{command_} {p}: exit status")
-            if name == "Create":
-                self.inodes[after["path"]] = os.stat(self.place).st_ino
-            if name == "CreateClones":
-                self.inits[after["proc"][p - 1]["k"]] = json.loads((self.place / "state.json").read_text())["pid"]
+        self.after_step(name, number, before, after)
         self.compare(after)
 
+    def is_not_a_commands(self, name):
+        return name in OF_INITS
+
+    def act(self, name, number, _before, _after):
+        os.kill(self.inits[number], signal.SIGKILL if name == "InitDies" else signal.SIGCONT)
+
+    def after_step(self, name, p, _before, after):
+        if name == "Create":
+            self.inodes[after["path"]] = os.stat(self.place).st_ino
+        if name == "CreateClones":
+            self.inits[after["proc"][p - 1]["k"]] = json.loads((self.place / "state.json").read_text())["pid"]
+
+    def await_(self, condition, what):
+        wait_until(condition, what, LIMIT / SLOW)
+
     # ---- what can be seen of a state
+
+    @staticmethod
+    def comm(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return "none"
 
     def told_phase(self):
         try:
@@ -222,11 +243,14 @@ class Walker(Case):
             view["cgroups"] = bool(self.cgroups())
         return view
 
-    def compare(self, state):
-        # What a process does by itself when another has died or let it go is waited for.
+    def forget(self, state):
         self.inits = {k: pid for k, pid in self.inits.items()
                       if state["init"][k - 1] != "dead" or any(d["init"] == k for d in state["disk"]) or is_alive(pid)
                       or any(proc["k"] == k for proc in state["proc"])}
+
+    def compare(self, state):
+        # What a process does by itself when another has died or let it go is waited for.
+        self.forget(state)
         end = time.monotonic() + LIMIT
         while True:
             model, host = self.model_view(state), self.host_view(state)

@@ -42,9 +42,9 @@ Loads == /\ ~loaded /\ loaded' = TRUE
 Attaches == /\ ~uplink /\ (loaded \/ Broken = "uplink first") /\ uplink' = TRUE
             /\ UNCHANGED <<loaded, policy, known, sets, gate, query, told>>
 
-\* Also after a death.
-GateStarts == /\ loaded /\ ~gate /\ gate' = TRUE /\ query' = NoQuery /\ known' = policy
-              /\ UNCHANGED <<loaded, uplink, policy, sets, told>>
+\* Also after a death: as it was.
+GateStarts == /\ loaded /\ ~gate /\ gate' = TRUE /\ query' = NoQuery
+              /\ UNCHANGED <<loaded, uplink, policy, known, sets, told>>
 
 \* Either process: the other one goes with it, and so does what was under way.
 GateDies == /\ gate /\ gate' = FALSE
@@ -63,13 +63,13 @@ Replies(a) == /\ query.at = "asked" /\ gate
 
 Lives == IF Broken = "no margin" THEN Life - 2 ELSE Life
 
-Grants == /\ query.at = "replied" /\ (gate \/ Broken = "grants when dead") /\ query.name \in policy
+Grants == /\ query.at = "replied" /\ (gate \/ Broken = "grants when dead") /\ known = policy
           /\ sets' = [sets EXCEPT ![query.name][query.address] = Lives]
           /\ query' = [query EXCEPT !.at = "granted"]
           /\ UNCHANGED <<loaded, uplink, policy, known, gate, told>>
 
-\* The table has no such set any more: the kernel says so, and nothing is answered.
-GrantFails == /\ query.at = "replied" /\ gate /\ query.name \notin policy
+\* The new table has new sets, which the gate of the old policy does not know: the kernel says so, and nothing is answered.
+GrantFails == /\ query.at = "replied" /\ gate /\ known # policy
               /\ query' = NoQuery
               /\ UNCHANGED <<loaded, uplink, policy, known, sets, gate, told>>
 
@@ -94,8 +94,8 @@ SwapsTable(next) ==
   /\ told' = Kept(told, next)
   /\ UNCHANGED <<loaded, uplink, known, gate, query>>
 
-SwapsGate == /\ gate /\ known # policy /\ known' = policy /\ query' = NoQuery
-             /\ UNCHANGED <<loaded, uplink, policy, sets, gate, told>>
+SwapsGate == /\ known # policy /\ known' = policy /\ gate' = TRUE /\ query' = NoQuery
+             /\ UNCHANGED <<loaded, uplink, policy, sets, told>>
 
 Next ==
   \/ Loads \/ Attaches \/ GateStarts \/ GateDies \/ Grants \/ GrantFails \/ Passes \/ Tick \/ SwapsGate
@@ -121,4 +121,9 @@ ToldIsGranted == \A n \in Names, a \in Addresses : told[n][a] <= sets[n][a]
 \* Without the gate nothing is allowed anew, and what is allowed runs out.
 DeathMeansDeny == [][gate \/ \A n \in Names, a \in Addresses : sets'[n][a] <= sets[n][a]]_vars
 RunsOut == <>[](~gate) => <>[](sets = None)
+
+-----------------------------------------------------------------------------
+\* For the walk: the first three steps in the order that the program has, and nothing in between.
+InOrder == uplink \/ (~loaded /\ loaded') \/ (loaded /\ ~gate /\ gate') \/ (gate /\ uplink')
+FromAll == Init /\ policy = Names
 =============================================================================

@@ -43,11 +43,21 @@ Egress broken Egress.ends passes first: ToldIsGranted
 Egress broken Egress.ends no margin: ToldIsGranted
 Egress broken Egress.ends keeps all: OnlyWhatIsAllowed
 Egress broken Egress.ends grants when dead: DeathMeansDeny
+Egress graph Egress.walk
+Gvisor check Gvisor 10000
+Gvisor check Gvisor.ends 1000
+Gvisor broken Gvisor.ends no limit: EveryCommandEnds
+Gvisor broken Gvisor outlives: NothingIsLeft
+Gvisor broken Gvisor kills the named one: NobodyIsForgotten
+Gvisor broken Gvisor late state: NobodyIsForgotten
+Gvisor graph Gvisor.alone
+Gvisor graph Gvisor.deaths
+Gvisor graph Gvisor.pair
 END
 }
 
 tlc() {
-  java -XX:+UseParallelGC -Xmx3g -cp "$TLA2TOOLS" tlc2.TLC -workers auto -noGenerateSpecTE -metadir "$work/meta" "$@"
+  java -XX:+UseParallelGC -Xmx3g -cp "$TLA2TOOLS" tlc2.TLC -workers "${TLC_WORKERS:-auto}" -noGenerateSpecTE -metadir "$work/meta" "$@"
 }
 
 # Numbers of TLC's last line of counts.
@@ -83,7 +93,7 @@ while read -r module word config rest; do
       if tlc -config "$work/broken.cfg" "$module.tla" > "$work/log" 2>&1; then
         fail "$module: the flaw \"$flaw\" is not found"
       fi
-      grep -qE "(Invariant|Action property|Temporal propert|property).*(is|were) violated" "$work/log" || fail "$module: \"$flaw\" is no violation"
+      grep -qE "(Invariant|Action property|Temporal propert|property).*(is|was|were) violated" "$work/log" || fail "$module: \"$flaw\" is no violation"
       grep -q "$violates\|Temporal properties were violated" "$work/log" || fail "$module: \"$flaw\" does not violate $violates"
       echo "$module with the flaw \"$flaw\": violates $violates"
       ;;

@@ -310,6 +310,10 @@ class Creation {
       return std::unexpected(Failure("runsc has not said the sandbox's pid", EPROTO));
     }
     pidfd_ = TRY_IN("the sandbox's process", sys::PidfdOpen(state_.pid));
+    // Nobody may have waited for it yet. Where it has been let run it may have done what it was for.
+    if (!StartsAtOnce() && TRY(sys::PidfdWait(pidfd_.get(), 0))) {
+      return std::unexpected(Failure("the sandbox's process has ended", ECHILD));
+    }
     state_.start_time = TRY(sys::ReadProcessStat(state_.pid)).start_time;
     if (keeper_) {
       TRY(keeper_->Follow(pidfd_.get()));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "runtime/container/child.h"
 #include "runtime/container/degrade.h"
 #include "runtime/container/process.h"
+#include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::gvisor {
@@ -29,7 +31,16 @@ Result<int> Lift(int fd) {
   return lifted < 0 ? std::unexpected(SysError("dup", std::to_string(fd))) : Result<int>{lifted};
 }
 
-Result<> Execute(const Invocation& invocation, int output, int channel) {
+// Without this process nobody would see to it that it ends.
+Result<> EndWith(pid_t parent) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+    return std::unexpected(SysError("prctl", "PR_SET_PDEATHSIG"));
+  }
+  return ::getppid() == parent ? Result<>{} : std::unexpected(Failure("the command has ended", ESRCH));
+}
+
+Result<> Execute(const Invocation& invocation, pid_t parent, int output, int channel) {
+  TRY(EndWith(parent));
   if (invocation.doors != nullptr) {
     TRY(cgroup::Enter(*invocation.doors));
   }
@@ -85,10 +96,11 @@ Result<Child> Launch(const Invocation& invocation) {
   const Fd written{ends[1]};
   Fd theirs;
   TRY(sys::SocketPair(child.channel, theirs));
+  const pid_t self = ::getpid();
   child.pid = TRY(
       sys::Clone3({.cgroup_fd = invocation.doors != nullptr ? invocation.doors->v2.get() : -1, .pidfd = &child.pidfd}));
   if (child.pid == 0) {
-    container::FailChild(theirs.get(), Execute(invocation, written.get(), theirs.get()).error());
+    container::FailChild(theirs.get(), Execute(invocation, self, written.get(), theirs.get()).error());
   }
   return child;
 }
@@ -100,6 +112,12 @@ void ReadOutput(const Fd& pipe, std::string& output) {
   if (size > 0 && output.size() < kMostOutput) {
     output.append(buffer.data(), static_cast<std::size_t>(size));
   }
+}
+
+// For the tests: its time is over at once.
+Result<> MayTakeItsTime() {
+  FAULT_POINT("runsc.wait");
+  return {};
 }
 
 // True when it has ended, false when its time is over.
@@ -139,7 +157,7 @@ std::string Ended::Said() const {
 Result<Ended> RunToEnd(const Invocation& invocation, int timeout_ms) {
   const Child child = TRY(Launch(invocation));
   Ended ended;
-  const bool in_time = Await(child, timeout_ms, ended.output);
+  const bool in_time = MayTakeItsTime() && Await(child, timeout_ms, ended.output);
   if (!in_time) {
     (void)sys::PidfdSendSignal(child.pidfd.get(), SIGKILL);
   }

@@ -426,6 +426,7 @@ Result<std::string> Network::Replace(const net::HelperRequest& next) {
   request_.policy_name = next.policy_name;
   request_.policy_digest = next.policy_digest;
   ++request_.generation;
+  FAULT_POINT("net.swap");
   // The old gate's setter knows sets that are gone: it could only fail.
   StopGate();
   compiled_ = std::move(compiled);

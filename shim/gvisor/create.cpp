@@ -183,7 +183,7 @@ class Creation {
   // Before runsc is started: the rules are there before anything that they are for.
   Result<> MakeNetwork() {
     if (bundle_.annotations.gvisor_network == oci::GvisorNetwork::kNone) {
-      return {};
+      return CheckNamespaces(plan_);
     }
     netns_ = TRY(PrepareNamespace(bundle_.annotations, plan_));
     if (!plan_.network) {

@@ -146,6 +146,12 @@ Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& pla
   return {};
 }
 
+Result<> CheckNamespaces(const plan::Plan& plan) {
+  const std::vector<Fd> joins = TRY(container::OpenJoins(plan.namespaces));
+  TRY_IN("config.json", container::CheckOwnNamespaces(plan, joins));
+  return {};
+}
+
 Result<Fd> PrepareNamespace(const oci::Annotations& annotations, const plan::Plan& plan) {
   if (plan.namespaces.Creates(CLONE_NEWNET)) {
     return NewNamespace();

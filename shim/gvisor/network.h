@@ -16,6 +16,9 @@ namespace nucleus::gvisor {
 // An error where gVisor's network cannot be had, or would get around what the bundle asks for.
 Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& plan);
 
+// Of a sandbox that uses none of the namespaces that config.json names: what a mode forbids is not there to be named.
+Result<> CheckNamespaces(const plan::Plan& plan);
+
 // The one that config.json makes or names, as a descriptor. Empty: the host's, where the bundle lists none. gVisor's
 // own stack takes the addresses off the links that it finds: the host's namespace, by whatever path, is refused to it.
 Result<Fd> PrepareNamespace(const oci::Annotations& annotations, const plan::Plan& plan);

@@ -32,6 +32,7 @@ if(builtin_policies)
   install(DIRECTORY policies/builtin DESTINATION ${CMAKE_INSTALL_DATADIR}/nucleus/policies)
 endif()
 
+install(FILES front/compose/topology.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/nucleus/compose)
 install(DIRECTORY policies/examples policies/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/nucleus/policies)
 
 set(CPACK_GENERATOR DEB)

@@ -19,7 +19,7 @@ one() {  # FUZZER
   log=$work/log
   corpus=("$work/found")
   mkdir "$work/found"
-  for directory in {base,oci-config,policies,runtime,shim}/fuzz-corpus/"$name"; do
+  for directory in {base,oci-config,policies,runtime,shim,front}/fuzz-corpus/"$name"; do
     [[ ! -d $directory ]] || corpus+=("$directory")
   done
   # These read a whole config.json as well.

@@ -3,11 +3,18 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+import tomllib
 import unittest
 
-from harness import PROBE, Case, NetworkNamespace, RUNTIME, command, main, wait_until
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+from harness import PROBE, PROJECT, Case, NetworkNamespace, RUNTIME, command, main, wait_until
 from networks import NETPROBE
 from test_sandbox import memory_directories
 
@@ -168,6 +175,55 @@ class Files(ComposeCase):
             with self.subTest(words=words):
                 self.assertFails(self.compose(*words), text)
         self.assertIn("Examples", command([RUNTIME, "compose", "--help"]).out)
+
+
+SCHEMA = json.loads((PROJECT / "front/compose/topology.schema.json").read_text())
+SERVICE = SCHEMA["properties"]["services"]["additionalProperties"]["oneOf"]
+# Of `nucleus sandbox`, what a service has otherwise or not at all.
+NOT_OF_SERVICES = {"workspace", "env-fd", "name", "network", "no-terminal", "detach", "terminal", "interactive", "learn",
+                   "print-bundle", "config"}
+
+
+class Schema(ComposeCase):
+    """The JSON Schema for editors says what the program says."""
+
+    def test_its_keys_are_the_programs(self):
+        options = set(re.findall(r"^  --([a-z-]+)", command([RUNTIME, "sandbox", "--help"]).out, re.M))
+        self.assertIn("memory", options)
+        keys = set(SERVICE[0]["properties"])
+        self.assertEqual(options - keys, NOT_OF_SERVICES)
+        self.assertEqual(keys - options, {"command", "mode", "networks", "depends_on", "deny"})
+        # No value is right for all of them: what is looked for is that each is known.
+        for index, known in ((0, keys), (1, set(SERVICE[1]["properties"]))):
+            extra = f'bundle = "{self.bundle}"\n' if index == 1 else ""
+            self.write("[services.web]\n" + extra + "".join(f"{key} = 1979-05-27\n" for key in known - {"bundle"}))
+            answer = json.loads(self.compose("validate", "--json").out)
+            told = {(error["key"], error["message"].split()[0]) for error in answer["errors"]}
+            for key in known - {"bundle"}:
+                self.assertIn((f"services.web.{key}", "expected"), told)
+
+    @unittest.skipIf(jsonschema is None, "no python3-jsonschema here")
+    def test_the_pages_example(self):
+        validator = jsonschema.Draft202012Validator(SCHEMA)
+        validator.check_schema(SCHEMA)
+        page = (PROJECT / "docs/compose.md").read_text()
+        block = re.search(r"example: file shop.toml -->\n((?:    .*\n|\n)+)", page)[1]
+        self.assertEqual([error.message for error in validator.iter_errors(tomllib.loads(block))], [])
+
+    @unittest.skipIf(jsonschema is None, "no python3-jsonschema here")
+    def test_it_refuses_what_the_program_refuses(self):
+        validator = jsonschema.Draft202012Validator(SCHEMA)
+        good = '[services.a]\ncommand = ["x"]\n'
+        self.assertTrue(validator.is_valid(tomllib.loads(good)))
+        for text in ("", "[services.a]\n", '[services.A]\ncommand = ["x"]\n', good + "x = 1\n", good + "[network.a]\n",
+                     good + "pids = 0\n", good + 'mode = "production"\n', good + 'depends_on = { b = "begun" }\n',
+                     good + 'restart = "sometimes"\n', good + '[volumes.a]\nkind = "x"\n', good + "[secrets.a]\n",
+                     good + '[secrets.a]\nfile = "x"\nenv = "x"\n', good + "command = []\n".replace("command", "networks") + "env = [1]\n",
+                     '[services.a]\nbundle = "b"\ncommand = ["x"]\n', good + "[networks.a]\nx = 1\n"):
+            with self.subTest(text=text):
+                self.assertFalse(validator.is_valid(tomllib.loads(text)))
+                self.write(text)
+                self.assertEqual(self.compose("validate").status, 1)
 
 
 class Services(ComposeCase):

@@ -4,6 +4,7 @@ A line `<!-- example: KIND -->` right before an indented block marks it. KIND is
 
     run         each command ends with status 0
     run, or 1   with 0 or 1
+    file NAME   is what that file has, beside the bundle, in the other examples of the page
     tampered    the lines that begin with "$ " are commands, the others what the one before prints; before the last command the
                 tree is changed as that says
 
@@ -20,7 +21,7 @@ import re
 import shutil
 import unittest
 
-from harness import IS_NUCLEUS, PROJECT, RUNTIME, Case, command, main
+from harness import IS_NUCLEUS, PROJECT, RUNTIME, Case, NetworkNamespace, command, main
 
 MARK = re.compile(r"^<!-- example: (.*) -->$")
 
@@ -31,7 +32,9 @@ def examples():
         for number, line in enumerate(lines):
             if mark := MARK.match(line):
                 end = number + 1
-                while end < len(lines) and lines[end].startswith("    "):
+                # An empty line may be within.
+                within = lambda at: at < len(lines) and lines[at].startswith("    ")  # pylint: disable=cell-var-from-loop
+                while within(end) or (within(end + 1) and not lines[end]):
                     end += 1
                 yield page.name, number + 2, mark[1], [text[4:] for text in lines[number + 1:end]]
 
@@ -116,7 +119,20 @@ class Docs(Case):
 
 
 def _add(page, number, kind, lines):
+    if kind.startswith("file "):
+        return
+
     def test(self):
+        for other, _, what, text in examples():
+            if other == page and what.startswith("file "):
+                (self.bundle / what.removeprefix("file ")).write_text("\n".join(text) + "\n")
+        if page == "compose.md":
+            # Its networks are those of a namespace of its own.
+            host = NetworkNamespace(self)
+            host.ip("link", "set", "lo", "up")
+            self.addCleanup(self.shell, "nucleus compose down --volumes -f shop.toml")
+            (self.bin / "nucleus").write_text(
+                f'#!/bin/sh\nexec nsenter --net={host.path} "{RUNTIME}" --root "{self.root}" "$@"\n')
         if kind == "tampered":
             self.run_tampered(lines)
         else:

@@ -35,6 +35,7 @@ expected=(
   usr/share/doc/nucleus/annotations.md
   usr/share/doc/nucleus/architecture.md
   usr/share/doc/nucleus/attestation.md
+  usr/share/doc/nucleus/compose.md
   usr/share/doc/nucleus/conformance.md
   usr/share/doc/nucleus/evidence.md
   usr/share/doc/nucleus/gate.md
@@ -53,6 +54,7 @@ expected=(
   usr/share/doc/nucleus/verification.md
   usr/share/nucleus/policies/examples/landlock.toml
   usr/share/nucleus/policies/schema/landlock.schema.json
+  usr/share/nucleus/compose/topology.schema.json
 )
 # Built-in policies ship once there are any.
 for policy in policies/builtin/*; do

@@ -61,7 +61,7 @@ class Words {
       return Bad("--json is for validate, plan and ps");
     }
     if ((line_.follow || line_.last >= 0) && line_.verb != Verb::kLogs) {
-      return Bad("--follow and --lines are for logs");
+      return Bad("--follow and --tail are for logs");
     }
     if (line_.volumes && line_.verb != Verb::kDown) {
       return Bad("--volumes is for down");
@@ -88,7 +88,7 @@ class Words {
       }
       line_.file = TRY(value());
       file_ = true;
-    } else if (name == "-n" || name == "--lines") {
+    } else if (name == "-n" || name == "--tail") {
       const std::string text = TRY(value());
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), line_.last);
       if (text.empty() || error != std::errc{} || end != text.data() + text.size() || line_.last < 0) {
@@ -101,7 +101,7 @@ class Words {
     } else {
       return Bad("unknown option " + name +
                  Suggestion(name.substr(name.starts_with("--") ? 2 : 1),
-                            {"file", "json", "follow", "lines", "volumes", "help"}, "--"));
+                            {"file", "json", "follow", "tail", "volumes", "help"}, "--"));
     }
     return {};
   }
@@ -117,7 +117,7 @@ class Words {
 
 const char* const kComposeHelp =
     "Services, networks, volumes and secrets out of one TOML file\n"
-    "Usage: nucleus compose COMMAND [-f FILE] [OPTIONS]\n"
+    "Usage: nucleus compose COMMAND [OPTIONS]\n"
     "\n"
     "Commands:\n"
     "  validate [--json]               is the file right? All that is wrong, with line and key\n"
@@ -128,10 +128,11 @@ const char* const kComposeHelp =
     "  down [--volumes]                end all of it, the last one first\n"
     "\n"
     "Options:\n"
-    "  -f, --file FILE                 the file (default: topology.toml)\n"
-    "      --follow                    of logs: go on (-f too, behind -f FILE)\n"
-    "  -n, --lines N                   of logs: the last N lines\n"
-    "      --volumes                   of down: persistent volumes as well\n"
+    "  -f,--file FILE                  the file (default: topology.toml)\n"
+    "  --json                          for programs\n"
+    "  --follow                        of logs: go on until all have ended (behind -f FILE also -f)\n"
+    "  -n,--tail N                     of logs: the last N lines of each\n"
+    "  --volumes                       of down: persistent volumes as well\n"
     "\n"
     "Examples:\n"
     "  nucleus compose plan -f shop.toml\n"

@@ -568,7 +568,8 @@ Reading ReadTopology(std::string_view text, const std::string& name) {
     return reading;
   }
   Reader{document.root(), reading}.Read(name);
-  std::ranges::stable_sort(reading.problems, {}, [](const Problem& problem) { return problem.at.line; });
+  std::ranges::stable_sort(reading.problems, {},
+                           [](const Problem& problem) { return std::pair{problem.at.line, problem.at.key}; });
   return reading;
 }
 

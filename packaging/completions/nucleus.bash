@@ -40,6 +40,7 @@ declare -gA _nucleus_options=(
   [stats]="--json --follow --interval"
   [attach]="--no-stdin --detach-keys"
   [health]="--json"
+  [compose]="--file --json --follow --tail --volumes"
 )
 _nucleus_with_value=" --closure --root --log --log-format --cgroup-manager --rootless --events --head --id --policy --bundle -b --config -f --config-digest --console-socket
   --pidfd-socket --pid-file --preserve-fds --process -p --cwd --env -e --user -u --additional-gids -g --cap -c --cgroup
@@ -89,6 +90,7 @@ _nucleus() {
     *--empty-ns) _nucleus_reply -W "network"; return ;;
     sandbox--rootfs | sandbox--learn | sandbox--print-bundle | sandbox--cdi-dir | sandbox--workspace) compopt -o filenames; _nucleus_reply -d; return ;;
     sandbox--seccomp | sandbox--landlock | sandbox--egress) compopt -o filenames; _nucleus_reply -f; return ;;
+    compose--file | compose-f) compopt -o filenames; _nucleus_reply -f; return ;;
     sandbox--restart) _nucleus_reply -W "no on-failure always"; return ;;
     sandbox--network) _nucleus_reply -W "none bridge userspace"; return ;;
     sandbox--runtime) _nucleus_reply -W "native gvisor"; return ;;
@@ -107,7 +109,7 @@ _nucleus() {
       _nucleus_reply -W "${_nucleus_options[global]}"
     else
       _nucleus_reply -W "create start state kill delete run exec list ps pause resume update events checkpoint restore spec features
-        attest policy seccomp learn explain doctor egress sandbox logs stop stats attach health"
+        attest policy seccomp learn explain doctor egress sandbox logs stop stats attach health compose"
     fi
   elif [[ $current == -* ]]; then
     _nucleus_reply -W "${_nucleus_options[$command]} --help"
@@ -119,6 +121,7 @@ _nucleus() {
         _nucleus_reply -W "$(nucleus "${root[@]}" health 2>/dev/null | awk 'NR > 1 { print $1 }')" ;;
       attest) _nucleus_reply -W "create verify" ;;
       policy) _nucleus_reply -W "pin verify" ;;
+      compose) _nucleus_reply -W "validate plan up ps logs down" ;;
       seccomp) _nucleus_reply -W "generate" ;;
       explain) compopt -o filenames; _nucleus_reply -d ;;
     esac

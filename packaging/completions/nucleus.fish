@@ -1,6 +1,6 @@
 # Completion of nucleus(8) for fish.
 
-set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress sandbox logs stop stats attach health
+set -l commands create start state kill delete run exec list ps pause resume update events checkpoint restore spec features policy seccomp learn attest explain doctor egress sandbox logs stop stats attach health compose
 
 complete -c nucleus -f
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -l root -r -a "(__fish_complete_directories)" -d "State root"
@@ -39,6 +39,7 @@ complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a explain -d
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a doctor -d "Print what this host offers"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a egress -d "Print egress rules and refusals"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a sandbox -d "Run a command in a container made out of options"
+complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a compose -d "Run services, networks and volumes of one file"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a logs -d "Print what a detached sandbox has written"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a stop -d "End sandboxes and remove what is left of them"
 complete -c nucleus -n "not __fish_seen_subcommand_from $commands" -a stats -d "Print what running containers use"
@@ -186,6 +187,12 @@ complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-start-per
 complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-interval -x -d "Between two checks (default: 30s)"
 complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-retries -x -d "So many failures in a row are unhealthy (default: 3)"
 complete -c nucleus -n "__fish_seen_subcommand_from sandbox" -l health-timeout -x -d "How long a check may take (default: 30s)"
+complete -c nucleus -n "__fish_seen_subcommand_from compose" -a "validate plan up ps logs down"
+complete -c nucleus -n "__fish_seen_subcommand_from compose" -s f -l file -r -F -d "The file (default: topology.toml)"
+complete -c nucleus -n "__fish_seen_subcommand_from compose" -l json -d "For programs"
+complete -c nucleus -n "__fish_seen_subcommand_from compose" -l follow -d "Of logs: go on until all have ended"
+complete -c nucleus -n "__fish_seen_subcommand_from compose" -s n -l tail -x -d "Of logs: the last N lines of each"
+complete -c nucleus -n "__fish_seen_subcommand_from compose" -l volumes -d "Of down: persistent volumes as well"
 complete -c nucleus -n "__fish_seen_subcommand_from logs" -s f -l follow -d "Go on until it has ended"
 complete -c nucleus -n "__fish_seen_subcommand_from logs" -s n -l tail -x -d "The last lines alone (default: all)"
 complete -c nucleus -n "__fish_seen_subcommand_from logs" -s t -l timestamps -d "Time and stream before each line"

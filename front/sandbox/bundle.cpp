@@ -220,6 +220,7 @@ Result<> AddRootfs(const SandboxOptions& options, const Ids& ids, const BundlePl
   }
   const std::string root = TRY(MakeRoot(place));
   TRY_IN("--rootfs", CopyForSandbox(options.rootfs, root, ids, true));
+  TRY(MakePlaces(root, ids, {{.destination = "/run/notify"}}));  // create's, where a service manager waits
   return MakePlaces(root, ids, parts.mounts);
 }
 

@@ -119,7 +119,7 @@ class Description {
 
  private:
   Toolchain& toolchain_;
-  std::string text_ = "1\n";  // the form of the tree
+  std::string text_ = "2\n";  // the form of the tree
 };
 
 void Accounts(const Ids& ids, Description& description) {
@@ -182,7 +182,7 @@ Result<> MakeToolchain(const Toolchain& toolchain, const std::string& root) {
   TRY(tree.Directory("var"));
   TRY(tree.Link("var/tmp", "/tmp"));
   TRY(tree.Link("var/run", "/run"));
-  TRY(tree.Directory("run"));
+  TRY(tree.Directory("run/notify"));  // create's, where a service manager waits
   TRY(tree.Directory("root"));
   return {};
 }

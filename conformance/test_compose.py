@@ -487,6 +487,101 @@ class Networks(ComposeCase):
         self.assertTrue(any(name.startswith("allow_ports") for name in rules), rules)
 
 
+@unittest.skipUnless(os.path.isdir("/run/systemd/system"), "systemd does not run here: for the virtual machine (vm/run.sh)")
+class Units(ComposeCase):
+    """Each service is a unit of systemd's, which orders them and knows their health. In systemd's own namespaces."""
+
+    def compose(self, *words, **keywords):
+        return command([RUNTIME, "--root", self.root, "compose", *words, "-f", self.file], **keywords)
+
+    def unit(self, service):
+        return f"nucleus-{self.identity(service)}.service"
+
+    def show(self, service, name):
+        result = command(["systemctl", "show", "--property", name, "--value", self.unit(service)])
+        self.assertOk(result)
+        return result.out.strip()
+
+    def test_units_and_their_order(self):
+        self.write(self.service("db", more='health-cmd = "true"\nhealth-interval = "100ms"')
+                   + self.service("web", more='depends_on = { db = "healthy" }'))
+        self.up()
+        self.assertEqual((self.show("db", "ActiveState"), self.show("db", "Type")), ("active", "notify"))
+        self.assertEqual((self.show("web", "ActiveState"), self.show("web", "Type")), ("active", "exec"))
+        self.assertIn(self.unit("db"), self.show("web", "After").split())
+        self.assertIn(self.unit("db"), self.show("web", "Wants").split())
+        self.assertEqual({s["state"] for s in self.ps().values()}, {"running"})
+        self.assertEqual(self.up(), "nothing to do\n")
+        self.assertOk(self.compose("down"))
+        for service in ("db", "web"):
+            wait_until(lambda: self.show(service, "LoadState") == "not-found", "no unit")  # pylint: disable=cell-var-from-loop
+
+    def test_active_only_once_it_is_healthy(self):
+        signal = self.directory / "signal"
+        signal.mkdir()
+        self.write(self.service("db", more=f'volume = ["{signal}:/signal:ro"]\nhealth-cmd = "test -e /signal/go"\n'
+                                           'health-interval = "100ms"\nhealth-retries = 1000\n'))
+        process = subprocess.Popen([RUNTIME, "--root", self.root, "compose", "up", "-f", self.file], stdout=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        wait_until(lambda: self.ps()["db"]["state"] == "running", "db")
+        self.assertEqual(self.show("db", "ActiveState"), "activating")
+        (signal / "go").touch()
+        self.assertEqual(process.wait(60), 0)
+        wait_until(lambda: self.show("db", "ActiveState") == "active", "an active unit")
+
+    def test_systemctl_stop(self):
+        self.write(self.service("web") + self.service("db"))
+        self.up()
+        self.assertOk(command(["systemctl", "stop", self.unit("web")]))
+        self.assertEqual(self.ps()["db"]["state"], "running")
+        self.assertEqual(self.ps()["web"]["state"], "ended")
+
+    def test_one_that_does_not_start(self):
+        self.write(self.service("web") + self.service("db", ["/bin/absent"]))
+        result = self.compose("up")
+        self.assertEqual(result.status, 1)
+        self.assertIn("/bin/absent", result.err)
+        self.assertIn("all is as it was before", result.err)
+        for service in ("db", "web"):
+            wait_until(lambda: self.show(service, "LoadState") == "not-found", "no unit")  # pylint: disable=cell-var-from-loop
+
+    def test_only_what_differs(self):
+        self.write(self.service("web", more='depends_on = ["db"]') + self.service("db"))
+        self.up()
+        web, db = self.init("web"), self.init("db")
+        self.write(self.service("web", more='depends_on = ["db"]') + self.service("db", more='env = ["A=1"]'))
+        self.up()
+        self.assertEqual(self.init("web"), web)
+        self.assertNotEqual(self.init("db"), db)
+
+
+class Supervise(ComposeCase):
+    """What a unit of systemd's executes; here somebody else does."""
+
+    def test_as_a_process_of_its_own(self):
+        self.write(self.service("web"))
+        self.up()
+        spec = next(path for base in memory_directories() if self.project in base.name for path in base.glob("*.spec"))
+        kept = self.directory / "spec"
+        shutil.copy(spec, kept)
+        self.assertOk(self.runtime("stop", self.identity("web")))
+        process = subprocess.Popen([*self.host.enter(), RUNTIME, "--root", self.root, "compose", "supervise", kept])
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        wait_until(lambda: self.ps()["web"]["state"] == "running", "web")
+        self.assertEqual(self.plan(), {"web": "keep"})
+        process.terminate()
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(self.ps()["web"]["state"], "ended")
+
+    def test_one_that_does_not_start(self):
+        spec = self.directory / "spec"
+        self.write(self.service("web"))
+        spec.write_text(json.dumps({"id": self.identity("web"), "runner": ["run", "--bundle", "/nowhere", self.identity("web")]}))
+        result = command([RUNTIME, "--root", self.root, "compose", "supervise", spec])
+        self.assertEqual(result.status, 1)
+        self.assertIn("/nowhere", pathlib.Path(f"{spec}.failed").read_text())
+
+
 @unittest.skipUnless(PROBE, "no probe")
 class Killed(ComposeCase):
     def test_up_that_is_killed_goes_on_from_there(self):

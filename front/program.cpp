@@ -74,6 +74,10 @@ Result<Child> StartNucleus(const Globals& globals, const Words& arguments, const
   return child;
 }
 
+const char* NucleusProgram() {
+  return kProgram;
+}
+
 Result<int> WaitFor(Child& child) {
   int status = 0;
   while (::waitpid(child.pid, &status, 0) < 0) {

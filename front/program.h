@@ -36,6 +36,9 @@ Result<Child> StartNucleus(const Globals& globals, const Words& arguments, const
 // Its wait status.
 Result<int> WaitFor(Child& child);
 
+// Its path.
+const char* NucleusProgram();
+
 // Runs it to its end with nothing to read and nothing said.
 Result<int> RunQuietly(const Globals& globals, const Words& arguments);
 

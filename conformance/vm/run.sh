@@ -39,7 +39,7 @@ case $lsm in
     exit 2
     ;;
 esac
-default_modules=(modules cgroups devices lsm systemd service netdevices rootless:Cgroups attest:Verity
+default_modules=(modules cgroups devices lsm systemd service compose:Units,Supervise netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/json_writer.h"
 #include "base/one_line.h"
+#include "front/compose/launch.h"
 #include "front/compose/parse.h"
 #include "front/compose/plan.h"
 #include "front/compose/project.h"
@@ -198,6 +199,10 @@ Result<int> Run(const Globals& globals, const CommandLine& line) {
 }  // namespace
 
 Result<int> RunCompose(const Globals& globals, const Words& words) {
+  // For the units that `up` makes.
+  if (words.size() == 2 && words[0] == "supervise") {
+    return TRY_IN("compose", Supervise(globals, words[1]));
+  }
   const CommandLine line = TRY(ParseCompose(words));
   return TRY_IN("compose", Run(globals, line));
 }

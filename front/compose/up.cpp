@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/sha256.h"
 #include "front/compose/graph.h"
+#include "front/compose/launch.h"
 #include "front/compose/spec_file.h"
 #include "front/compose/work.h"
 #include "front/sandbox/tree.h"
@@ -218,11 +219,8 @@ class Raising {
       if (present_.contains(name)) {
         (void)StopService(globals_, wanted.spec.id, {});  // whatever it has to say of its end, it has ended
       }
-      TRY(WriteSpec(wanted));
-      const ServiceHooks hooks{.prepare = [&] { return MakeBundle(project_, topology_, numbers_, wanted); },
-                               .before = [] { return true; },
-                               .finish = [](const auto&) -> Result<> { return {}; }};
-      TRY(StartService(globals_, wanted.spec, hooks));
+      TRY(Launch(globals_, wanted.spec, SpecPath(name, wanted.digest),
+                 [&] { return MakeBundle(project_, topology_, numbers_, wanted); }));
       tell("started");
     }
     return Watch(globals_, wanted.spec.id, health, completion, tell);
@@ -231,12 +229,6 @@ class Raising {
   [[nodiscard]] std::string SpecPath(const std::string& service, const std::string& digest) const {
     constexpr std::size_t kDigits = 16;
     return project_.directory() + "/" + service + "." + digest.substr(0, kDigits) + kSpecEnd;
-  }
-  Result<> WriteSpec(const Wanted& wanted) const {
-    const std::string path = SpecPath(wanted.service, wanted.digest);
-    constexpr mode_t kOwner = 0600;
-    const Fd file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kOwner)};
-    return file ? WriteAll(file.get(), FormatSpec(wanted.spec), path) : std::unexpected(SysError("open", path));
   }
 
   Result<> Start() {
@@ -333,10 +325,7 @@ class Raising {
     const std::string path = SpecPath(name, Label(before, kDigestLabel));
     const std::string text = TRY(ReadFile(path, kMaxSpec));
     const ServiceSpec spec = TRY(ParseSpec(text, path));
-    const ServiceHooks hooks{.prepare = []() -> Result<> { return {}; },
-                             .before = [] { return true; },
-                             .finish = [](const auto&) -> Result<> { return {}; }};
-    TRY(StartService(globals_, spec, hooks));
+    TRY(Launch(globals_, spec, path, []() -> Result<> { return {}; }));
     Say("+ " + name + ": as before");
     return {};
   }

@@ -11,7 +11,8 @@
 
 namespace nucleus::systemd {
 
-// A property with a value of a basic type ("s", "b", "t", ...: one item) or an array of those ("as", "au", "ay").
+// A property with a value of a basic type ("s", "b", "t", ...: one item) or an array of those ("as", "au", "ay"); or of
+// type "a(sasb)", one command to execute: its path, then its words.
 struct Property {
   std::string name;
   std::string signature;           // D-Bus

@@ -6,7 +6,7 @@
 namespace nucleus::systemd {
 namespace {
 
-constexpr std::array<std::string_view, 4> kNames = {"start", "set", "attach", "stop"};
+constexpr std::array<std::string_view, 5> kNames = {"start", "set", "attach", "launch", "stop"};
 
 // Strings that each end with NUL, and counts as strings.
 class Fields {

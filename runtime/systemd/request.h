@@ -15,6 +15,7 @@ enum class Operation {
   kStart,   // a transient unit, until its job is done
   kSet,     // new values of properties, until the next boot
   kAttach,  // a process (property PIDs) into the unit's cgroup, or one below it (property Subgroup)
+  kLaunch,  // a transient unit, without waiting until it is active
   kStop,    // kill what is in it, stop it, forget its failure; done as well where there is no such unit
 };
 

@@ -23,7 +23,8 @@ Request Full() {
 BOOST_AUTO_TEST_SUITE(systemd_request)
 
 BOOST_AUTO_TEST_CASE(round_trip) {
-  for (const Operation operation : {Operation::kStart, Operation::kSet, Operation::kAttach, Operation::kStop}) {
+  for (const Operation operation :
+       {Operation::kStart, Operation::kSet, Operation::kAttach, Operation::kLaunch, Operation::kStop}) {
     Request before = Full();
     before.operation = operation;
     before.user = operation == Operation::kStop;

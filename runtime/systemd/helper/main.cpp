@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kDestination = "org.freedesktop.systemd1";
 constexpr const char* kPath = "/org/freedesktop/systemd1";
 constexpr const char* kInterface = "org.freedesktop.systemd1.Manager";
+constexpr const char* kCommand = "a(sasb)";
 // Of one job: as long as runc waits.
 constexpr std::uint64_t kJobTimeoutUs = 30'000'000;
 
@@ -117,6 +118,8 @@ class Manager {
         return SetProperties(request);
       case Operation::kAttach:
         return Attach(request);
+      case Operation::kLaunch:
+        return Launch(request);
       case Operation::kStop:
         return Stop(request.unit);
     }
@@ -192,7 +195,33 @@ class Manager {
     }
   }
 
+  // ExecStart: of one command, whose failure counts.
+  static int AppendCommand(sd_bus_message* message, const std::vector<std::string>& words) {
+    if (words.size() < 2) {
+      return -EINVAL;
+    }
+    int result = sd_bus_message_open_container(message, 'a', "(sasb)");
+    result = result < 0 ? result : sd_bus_message_open_container(message, 'r', "sasb");
+    result = result < 0 ? result : sd_bus_message_append_basic(message, 's', words[0].c_str());
+    result = result < 0 ? result : sd_bus_message_open_container(message, 'a', "s");
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      result = result < 0 ? result : sd_bus_message_append_basic(message, 's', words[i].c_str());
+    }
+    result = result < 0 ? result : sd_bus_message_close_container(message);
+    result = result < 0 ? result : sd_bus_message_append(message, "b", 0);
+    result = result < 0 ? result : sd_bus_message_close_container(message);
+    return result < 0 ? result : sd_bus_message_close_container(message);
+  }
+
   static int AppendProperty(sd_bus_message* message, const Property& property) {
+    if (property.signature == kCommand) {
+      int result = sd_bus_message_open_container(message, 'r', "sv");
+      result = result < 0 ? result : sd_bus_message_append_basic(message, 's', property.name.c_str());
+      result = result < 0 ? result : sd_bus_message_open_container(message, 'v', kCommand);
+      result = result < 0 ? result : AppendCommand(message, property.items);
+      result = result < 0 ? result : sd_bus_message_close_container(message);
+      return result < 0 ? result : sd_bus_message_close_container(message);
+    }
     const bool array = property.signature.size() == 2 && property.signature[0] == 'a';
     if (property.signature.size() != (array ? 2U : 1U) || (!array && property.items.size() != 1)) {
       return -EINVAL;
@@ -269,8 +298,8 @@ class Manager {
     return jobs_.result;
   }
 
-  Result<bool> StartOnce(const Request& request) {
-    TRY(Listen(request.unit));
+  // False: there is such a unit.
+  Result<bool> AskToStart(const Request& request, Message& reply) {
     Message call;
     TRY(NewCall(call, "StartTransientUnit"));
     if (const int result = sd_bus_message_append(call.get, "ss", request.unit.c_str(), "fail"); result < 0) {
@@ -281,7 +310,6 @@ class Manager {
       return BusError("StartTransientUnit", result);
     }
     CallError error;
-    Message reply;
     const int result = sd_bus_call(bus_, call.get, 0, &error.get, &reply.get);
     if (result < 0 && error.Is("org.freedesktop.systemd1.UnitExists")) {
       exists_ = error.get.message != nullptr ? error.get.message : "it exists";
@@ -289,6 +317,28 @@ class Manager {
     }
     if (result < 0) {
       return BusError("cannot start " + request.unit, result, &error.get);
+    }
+    return true;
+  }
+
+  Result<> Launch(const Request& request) {
+    Message reply;
+    if (TRY(AskToStart(request, reply))) {
+      return {};
+    }
+    ResetFailed(request.unit);
+    Message again;
+    if (TRY(AskToStart(request, again))) {
+      return {};
+    }
+    return std::unexpected(Failure("cannot start " + request.unit + ": " + exists_, EEXIST));
+  }
+
+  Result<bool> StartOnce(const Request& request) {
+    TRY(Listen(request.unit));
+    Message reply;
+    if (!TRY(AskToStart(request, reply))) {
+      return false;
     }
     Result<std::string> ended = AwaitJob(reply.get);
     if (!ended || *ended != "done") {

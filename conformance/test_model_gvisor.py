@@ -66,6 +66,12 @@ class Gvisor(Walker):
         self.gone = set()  # runs of runsc that have to have ended
         self.deaths = 0
 
+    def _end(self):
+        super()._end()
+        for pid in {*self.tools.values(), *self.gone, *self.inits.values()}:
+            if self.comm(pid).startswith(("tool.", "box.")):
+                os.kill(pid, signal.SIGKILL)
+
     # ---- one step
 
     def expected_status(self, action, before, p):
@@ -160,9 +166,21 @@ class Gvisor(Walker):
     def test_every_edge_of_two_commands(self):
         self.tour("Gvisor.pair")
 
+    def test_a_hang_is_ended_by_the_clock(self):
+        """Without a fault point: the shortest of the limits, 15 seconds."""
+        self.graph = Graph("Gvisor.alone")
+        steps = self.graph.way(0, lambda s: self.graph.states[s]["disk"] == "created" and self.graph.states[s]["proc"][0]["pc"] == "idle")
+        for at, (source, action, target) in enumerate(steps):
+            self.step(source, action, target, steps[at:])
+        self.assertFails(self.runtime("kill", self.id, "TERM"), "runsc does not come to its end: killed after 15 seconds")
+        self.compare(self.graph.states[steps[-1][2]])
+        self.assertEqual(self.processes(), set(self.inits.values()))
+        self.assertOk(self.delete("--force"))
+
     def test_ways_by_chance(self):
         print(f"NUCLEUS_MODEL_SEED={SEED}")
         generator = random.Random(SEED)
+        self.events = self.directory / "events"
         for name in ("Gvisor.alone", "Gvisor.deaths", "Gvisor.pair"):
             self.graph = Graph(name)
             self.assertEqual(self.graph.stale(), [], STALE)

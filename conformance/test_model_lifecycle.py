@@ -5,6 +5,7 @@ the model's step says so; a crash is a SIGKILL where it stands, a failure the fa
 is looked at: which directory the name has, what its state says, whether it is locked, the processes, the cgroups.
 
 NUCLEUS_MODEL_SEED (printed) repeats the ways by chance, NUCLEUS_MODEL_STEPS is how many steps these take (default 300).
+The largest graph and traces of commands that nobody leads are test_model_traces.py's.
 """
 
 import fcntl
@@ -63,6 +64,7 @@ class Walker(Case):
             "delete": ["delete", self.id], "force": ["delete", "--force", self.id],
         }
         self.addCleanup(self._end)
+        self.events = None  # a file
         self._begin()
 
     def _begin(self):
@@ -89,7 +91,8 @@ class Walker(Case):
             if self.graph.states[target]["proc"][p - 1]["pc"] == "idle":
                 break
         self.children[p] = subprocess.Popen(
-            [RUNTIME, "--root", str(self.root), *map(str, self.arguments[name])],
+            [RUNTIME, "--root", str(self.root), *(["--events", str(self.events)] if self.events else []),
+             *map(str, self.arguments[name])],
             env={**os.environ, "NUCLEUS_FAULT": ",".join(stages)},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -280,6 +283,17 @@ class Walker(Case):
         self.assertOk(self.delete("--force"))
         wait_until(lambda: not self._processes(), "no process is left")
         self.assertNothingLeft()
+        if self.events:
+            self.assertEqual(self.told_events(), [self.SHOWN[name] for name in (named(a)[0] for _, a, _ in steps) if name in self.SHOWN],
+                             "events")
+            self.events.unlink(missing_ok=True)
+
+    # What an event tells of.
+    SHOWN = {"CreateEnds": "created", "StartEnds": "started"}
+
+    def told_events(self):
+        lines = self.events.read_text().splitlines() if self.events.exists() else []
+        return [event for event in (json.loads(line)["event"] for line in lines) if event in self.SHOWN.values()]
 
     def tour(self, name):
         self.graph = Graph(name)
@@ -300,6 +314,7 @@ class Lifecycle(Walker):
     def test_ways_by_chance(self):
         print(f"NUCLEUS_MODEL_SEED={SEED}")
         generator = random.Random(SEED)
+        self.events = self.directory / "events"
         for name in ("Lifecycle.alone", "Lifecycle.four"):
             self.graph = Graph(name)
             self.assertEqual(self.graph.stale(), [], STALE)

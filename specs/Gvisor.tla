@@ -310,9 +310,10 @@ TimesOut(p) ==
 
 Deletes == {"delete", "force"}
 
+\* With --force the directory is looked for a second time where there is none.
 Delete(p, c) ==
-  /\ MayLaunch(p, c) /\ disk # "none"
-  /\ proc' = Launched(p, c, "opened", TRUE, 0, "none")
+  /\ MayLaunch(p, c) /\ (disk # "none" \/ c = "force")
+  /\ proc' = Launched(p, c, IF disk = "none" THEN "again" ELSE "opened", disk # "none", 0, "none")
   /\ UNCHANGED <<disk, named, lock, cgroup, box, guest, stray>>
 
 DeletePlainly(p) == Delete(p, "delete")

@@ -300,9 +300,10 @@ ExecFails(p) ==
 
 Deletes == {"delete", "force"}
 
+\* With --force the directory is looked for a second time where there is none.
 Delete(p, c) ==
-  /\ MayLaunch(p, c) /\ path # 0
-  /\ proc' = Launched(p, c, "opened", path, 0)
+  /\ MayLaunch(p, c) /\ (path # 0 \/ c = "force")
+  /\ proc' = Launched(p, c, IF path = 0 THEN "again" ELSE "opened", path, 0)
   /\ UNCHANGED <<path, disk, lock, cgroup, init, maker, guest, ready>>
 
 DeletePlainly(p) == Delete(p, "delete")

@@ -2,7 +2,8 @@
 // NUCLEUS_FAULT=kill:STAGE lets the process that comes there die of SIGKILL, stop:STAGE stops it (SIGSTOP) until
 // somebody lets it go on, and the tests walk all stages to see that nothing is left behind. Several may be named, with
 // commas between them: a stage that is named twice stops first. While a process is stopped its name (comm) is the
-// stage's first 15 characters. In release builds the macro is nothing.
+// stage's first 15 characters. NUCLEUS_FAULT_TRACE=FILE, which has to be there, gets a line "PID STAGE" for each
+// stage that is come to. In release builds the macro is nothing.
 #pragma once
 
 #include <array>

@@ -14,6 +14,7 @@ try:
 except ImportError:
     jsonschema = None
 
+import test_rootless
 from harness import PROBE, PROJECT, Case, NetworkNamespace, RUNTIME, command, main, wait_until
 from networks import NETPROBE
 from test_sandbox import memory_directories
@@ -424,7 +425,9 @@ class Volumes(ComposeCase):
         self.assertEqual(self.inside("web", "/bin/cat", "/run/secrets/token", "/run/word"), "hidden-in-a-filehidden-in-a-variable")
         self.assertEqual(self.inside("web", "/bin/stat", "-c", "%a %u", "/run/word"), "400 1000\n")
         # Nowhere else: no argument, no state, no log, no bundle but the file itself.
-        for base in (self.root, pathlib.Path(f"{self.root}-services"), *memory_directories()):
+        own = [path for path in memory_directories() if self.project in path.name]
+        self.assertEqual(len(own), 1)
+        for base in (self.root, pathlib.Path(f"{self.root}-services"), *own):
             for path in pathlib.Path(base).rglob("*"):
                 if path.is_file() and "secrets" not in path.parts:
                     self.assertNotIn(b"hidden-in", path.read_bytes(), path)
@@ -580,6 +583,42 @@ class Supervise(ComposeCase):
         result = command([RUNTIME, "--root", self.root, "compose", "supervise", spec])
         self.assertEqual(result.status, 1)
         self.assertIn("/nowhere", pathlib.Path(f"{spec}.failed").read_text())
+
+
+class Ordinary(ComposeCase):
+    """Of a user that is not root."""
+
+    @classmethod
+    def setUpClass(cls):
+        if test_rootless.MISSING:
+            raise unittest.SkipTest(f"not here: {' '.join(test_rootless.MISSING)}")
+        cls.user = test_rootless.User()
+        cls.addClassCleanup(cls.user.close)
+        cls.addClassCleanup(shutil.rmtree, f"/dev/shm/nucleus-sandbox-{cls.user.uid}", ignore_errors=True)
+        if command([RUNTIME, "--version"], **cls.user.as_user(), env=cls.user.env).status != 0:
+            raise unittest.SkipTest("an ordinary user may not come to where the program is built")
+
+    def setUp(self):
+        super().setUp()
+        self.user.give(self.directory)
+
+    def compose(self, *words, **keywords):
+        return command([RUNTIME, "--root", self.root, "compose", *words, "-f", self.file], env=self.user.env,
+                       **self.user.as_user(), **keywords)
+
+    def test_up_and_down(self):
+        self.write('[services.web]\ncommand = ["/bin/sh", "-c", "id -u; cat /run/secrets/s; echo; exec sleep 1000"]\n'
+                   'volume = ["data:/data:rw"]\nsecret = ["s"]\nstop-signal = "KILL"\n[volumes.data]\n[secrets.s]\nfile = "s"\n')
+        (self.directory / "s").write_text("hidden")
+        self.up()
+        wait_until(lambda: self.compose("logs").out == "1000\nhidden\n", "its lines")
+        self.assertEqual(self.plan(), {"web": "keep"})
+        self.assertOk(self.compose("down", "--volumes"))
+        self.assertFalse((pathlib.Path(f"{self.root}-volumes") / self.project).exists())
+
+    def test_no_networks(self):
+        self.write('[services.web]\ncommand = ["/bin/true"]\nnetworks = ["a"]\n[networks.a]\n')
+        self.assertFails(self.compose("up"), "networks take the host's root")
 
 
 @unittest.skipUnless(PROBE, "no probe")

@@ -1,7 +1,7 @@
-"""Commands that run side by side, against the largest graph of specs/Lifecycle.tla: two at a time of four.
+"""Commands that run side by side, against the graphs of specs/Lifecycle.tla that have two at a time.
 
-Led along it, as in test_model_lifecycle.py: a part by chance, or every edge of it with NUCLEUS_MODEL_WHOLE=1. And the other
-way round: commands that nobody leads, of which what they tell (NUCLEUS_FAULT_TRACE, --events) has to be a path of the graph.
+Led along them, as in test_model_lifecycle.py: every edge of that of create and delete --force; of that of four commands a
+part by chance, or every edge with NUCLEUS_MODEL_WHOLE=1. And the other way round: commands that nobody leads, of which what they tell (NUCLEUS_FAULT_TRACE, --events) has to be a path of the graph.
 """
 
 import os
@@ -19,7 +19,10 @@ PART = 2000  # steps of the walk where it is not all edges
 
 
 @unittest.skipUnless("create.state-open" in STAGES, "this build has no fault switch (configure with -DNUCLEUS_FAULTS=ON)")
-class Four(Walker):
+class Two(Walker):
+    def test_every_edge_of_two_commands(self):
+        self.tour("Lifecycle.pair")
+
     def test_edges_of_four_commands(self):
         """The round through all edges is cut where nothing is left of a container; the pieces are walked in an order by chance,
         all of them or as many as make PART steps."""

@@ -45,6 +45,13 @@ class Gvisor(Case):
     def refused(self, *words):
         self.assertRefused(*words)
 
+    def in_user_namespace(self):
+        self.linux["namespaces"].append({"type": "user"})
+        for name in ("uidMappings", "gidMappings"):
+            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        for path in (self.directory, self.bundle, self.rootfs):
+            path.chmod(0o755)
+
 
 class Life(Gvisor):
     def test_run_is_inside_of_gvisor_and_passes_streams_and_the_status_on(self):
@@ -69,8 +76,8 @@ class Life(Gvisor):
         self.assertEqual(self.status(), "running")
         # Every process of runsc's is in the container's cgroup.
         self.assertIn(f"/nucleus-test/{self.id}", pathlib.Path(f"/proc/{state['pid']}/cgroup").read_text())
-        pids = json.loads(self.runtime("ps", "--format", "json", self.id).out)
-        self.assertEqual(set(processes_of(str(self.root))) - set(pids), set())
+        self.assertEqual([pid for pid in processes_of(str(self.root))
+                          if f"/nucleus-test/{self.id}" not in pathlib.Path(f"/proc/{pid}/cgroup").read_text()], [])
         # exec: streams, status, environment, directory, user.
         result = self.exec("/bin/sh", "-c", "echo $A; pwd; id -u; exit 3", flags=("--env", "A=b", "--cwd", "/tmp", "--user", "1000"))
         self.assertEqual((result.status, result.out), (3, "b\n/tmp\n1000\n"), result)
@@ -94,6 +101,25 @@ class Life(Gvisor):
         self.wait_stopped()
         self.assertFails(self.kill("TERM"), "container not running")
         self.assertFails(self.exec("/bin/true"), status=255)
+        self.assertOk(self.delete())
+
+    def test_ps_tells_the_processes_inside(self):
+        self.sh("sleep 1000 & exec sleep 2000")
+        self.assertOk(self.create())
+        self.assertEqual(self.runtime("ps", "--format", "json", self.id).out, "[]\n")
+        self.assertOk(self.start())
+        wait_until(lambda: self.runtime("ps", "-f", "json", self.id).out == "[1,2]\n", "both processes")
+        result = self.runtime("ps", self.id)
+        self.assertOk(result)
+        heading, *lines = result.out.splitlines()
+        self.assertEqual(heading.split(), "UID PID PPID C STIME TTY TIME CMD".split())
+        self.assertEqual([(line.split()[0:3], line.split()[-1]) for line in lines],
+                         [(["0", "1", "0"], "sleep"), (["0", "2", "1"], "sleep")])
+        self.assertOk(self.runtime("pause", self.id))
+        self.assertFails(self.runtime("ps", self.id), "paused")
+        self.assertOk(self.runtime("resume", self.id))
+        self.assertOk(self.kill("KILL"))
+        self.wait_stopped()
         self.assertOk(self.delete())
 
     def test_kill_ends_what_is_paused_and_what_was_not_started(self):
@@ -274,6 +300,52 @@ class Program(Gvisor):
             self.refused("dev.nucleus.gvisor.platform", "has no platform systrap, but ptrace")
 
 
+class Caller(Gvisor):
+    """What gVisor takes of who calls: said before anything is made."""
+
+    def test_an_ordinary_user(self):
+        for path in (self.directory, self.bundle, self.rootfs):
+            path.chmod(0o755)
+        self.in_user_namespace()
+        self.write()
+        state = self.directory / "theirs"
+        state.mkdir()
+        os.chown(state, 65534, 65534)
+        result = command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", RUNTIME, "--root", state, "run",
+                          "--bundle", self.bundle, self.id])
+        self.assertFails(result, "dev.nucleus.runtime gvisor: takes the host's root")
+        self.assertEqual(os.listdir(state), [])
+        # Neither is root of a user namespace.
+        result = command(["unshare", "--user", "--map-root-user", RUNTIME, "--root", state, "run", "--bundle", self.bundle, self.id])
+        self.assertFails(result, "dev.nucleus.runtime gvisor: takes the host's root")
+        self.assertEqual(os.listdir(state), [])
+
+    def test_cgroups_that_nucleus_does_not_make(self):
+        self.linux["cgroupsPath"] = "system.slice:nucleus:box"
+        self.write()
+        for flags, word in ((["--systemd-cgroup"], "--systemd-cgroup is not supported"),
+                            (["--cgroup-manager", "disabled"], "takes cgroups")):
+            if "disabled" in flags:
+                self.linux["cgroupsPath"] = f"/nucleus-test/{self.id}"
+                self.write()
+            result = command([RUNTIME, "--root", self.root, *flags, "create", "--bundle", self.bundle, self.id])
+            self.assertFails(result, word)
+            self.assertNothingLeft()
+
+    def test_it_is_told_beforehand(self):
+        told = json.loads(command([RUNTIME, "features"]).out)["annotations"]
+        self.assertEqual(told["dev.nucleus.gvisor.available"], "yes")
+        self.assertIn("ptrace", told["dev.nucleus.gvisor.platforms"])
+        self.assertTrue(told["dev.nucleus.gvisor.rootless"].startswith("no: "))
+        doctor = json.loads(command([RUNTIME, "doctor", "--json"]).out)["gvisor"]
+        self.assertTrue(doctor["tried"].endswith(": works"), doctor)
+        self.assertTrue(doctor["systemd-cgroup"].startswith("no: "))
+        self.assertTrue(doctor["landlock-policy"].startswith("no: "))
+        user = command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", RUNTIME, "doctor", "--json"])
+        self.assertEqual(json.loads(user.out)["gvisor"], {"available": "no: takes the host's root"})
+        self.assertEqual([name for name in os.listdir("/run") if name.startswith("nucleus-gvisor-try")], [])
+
+
 class Annotations(Gvisor):
     def test_the_keys_of_gvisor_take_it(self):
         for key, value in (("platform", "ptrace"), ("network", "host"), ("runsc", "/usr/bin/runsc@sha256:" + "0" * 64)):
@@ -293,13 +365,6 @@ def errno_rule(name, number):
 
 
 class Modes(Gvisor):
-    def in_user_namespace(self):
-        self.linux["namespaces"].append({"type": "user"})
-        for name in ("uidMappings", "gidMappings"):
-            self.linux[name] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-        for path in (self.directory, self.bundle, self.rootfs):
-            path.chmod(0o755)
-
     def evidence(self):
         return {key.removeprefix("dev.nucleus.enforced."): value for key, value in self.state()["annotations"].items()
                 if key.startswith("dev.nucleus.enforced.")}

@@ -2,7 +2,9 @@
 // is alike for both (cgroups, state, network, deletion) is runtime/container's and no part of this.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -34,6 +36,15 @@ class Backend {
   // What of a bundle it carries out otherwise than the plan says, one line each; for explain. An error where create
   // would refuse the bundle.
   virtual Result<std::vector<std::string>> Differences(const container::Bundle& bundle, const plan::Plan& plan) = 0;
+  // What of it there is on this host, names and values: for features and, with a sandbox that is tried, for doctor.
+  // Nothing where those tell of the host itself.
+  virtual Result<std::vector<std::pair<std::string, std::string>>> Describe(bool) {
+    return {};
+  }
+  // What `ps` prints of a container whose processes are not the host's; else nothing.
+  virtual Result<std::optional<std::string>> Processes(const container::Settings&, const std::string&, bool) {
+    return std::nullopt;
+  }
 };
 
 // Both of this program; each lives as long as it.

@@ -56,6 +56,12 @@ class Elsewhere final : public Backend {
   Result<std::vector<std::string>> Differences(const container::Bundle&, const plan::Plan&) override {
     return std::unexpected(HandOver(argv_));
   }
+  Result<std::vector<std::pair<std::string, std::string>>> Describe(bool) override {
+    return std::unexpected(HandOver(argv_));
+  }
+  Result<std::optional<std::string>> Processes(const container::Settings&, const std::string&, bool) override {
+    return std::unexpected(HandOver(argv_));
+  }
 
  private:
   char** argv_;

@@ -140,6 +140,12 @@ struct Dispatch {
     return PrintList(settings, command);
   }
   Result<int> operator()(const PsCommand& command) const {
+    const std::optional<std::string> told =
+        TRY(Route(backends, settings, command.id).Processes(settings, command.id, command.json));
+    if (told) {
+      TRY(WriteAll(STDOUT_FILENO, *told, "stdout"));
+      return 0;
+    }
     return PrintProcesses(settings, command);
   }
   Result<int> operator()(const PauseCommand& command) const {
@@ -183,7 +189,7 @@ struct Dispatch {
     return Learn(settings, command, backends);
   }
   Result<int> operator()(const FeaturesCommand&) const {
-    TRY(WriteAll(STDOUT_FILENO, FeaturesText() + "\n", "stdout"));
+    TRY(WriteAll(STDOUT_FILENO, FeaturesText(backends.gvisor) + "\n", "stdout"));
     return 0;
   }
   Result<int> operator()(const AttestCommand& command) const {
@@ -193,7 +199,7 @@ struct Dispatch {
     return Explain(settings, command, backends);
   }
   Result<int> operator()(const DoctorCommand& command) const {
-    return Doctor(command);
+    return Doctor(command, backends.gvisor);
   }
   Result<int> operator()(const EgressCommand& command) const {
     return Egress(settings, command);

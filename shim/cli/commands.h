@@ -28,10 +28,10 @@ Result<> UpdateLimits(const container::Settings& settings, const UpdateCommand& 
 Result<int> WriteSpec(const SpecCommand& command);                                           // spec.cpp
 Result<int> PinOrVerify(const PolicyCommand& command);                                       // policy.cpp
 Result<int> GenerateSeccomp(const SeccompCommand& command);                                  // seccomp.cpp
-std::string FeaturesText();                                                                  // features.cpp
+std::string FeaturesText(Backend& gvisor);                                                   // features.cpp
 Result<int> Explain(const container::Settings& settings, const ExplainCommand& command,
                     const Backends& backends);                                          // explain.cpp
-Result<int> Doctor(const DoctorCommand& command);                                       // doctor.cpp
+Result<int> Doctor(const DoctorCommand& command, Backend& gvisor);                      // doctor.cpp
 Result<int> Attest(const AttestCommand& command);                                       // attest.cpp
 Result<int> Egress(const container::Settings& settings, const EgressCommand& command);  // egress.cpp
 

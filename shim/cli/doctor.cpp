@@ -55,10 +55,20 @@ void AddFacts(Report& report, const doctor::Facts& facts) {
 
 }  // namespace
 
-Result<int> Doctor(const DoctorCommand& command) {
+Result<int> Doctor(const DoctorCommand& command, Backend& gvisor) {
+  // First: where there is a program for it, that one does the whole of this command.
+  const auto backend = gvisor.Describe(true);
   const doctor::Facts facts = doctor::Examine();
   Report report;
   AddFacts(report, facts);
+  report.Section("gvisor");
+  if (!backend) {
+    report.Row("available", "no: " + backend.error().message);
+  } else {
+    for (const auto& [name, value] : *backend) {
+      report.Row(name, value);
+    }
+  }
   report.Section("lacks");
   bool all = true;
   using doctor::For;

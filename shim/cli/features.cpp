@@ -81,7 +81,8 @@ void WriteLinux(JsonWriter& out) {
 
 }  // namespace
 
-std::string FeaturesText() {
+std::string FeaturesText(Backend& gvisor) {
+  const auto backend = gvisor.Describe(false);
   JsonWriter out{4};
   out.BeginObject();
   out.Key("ociVersionMin").String("1.0.0");
@@ -94,6 +95,11 @@ std::string FeaturesText() {
   out.Key("dev.nucleus.version").String(Version());
   out.Key("dev.nucleus.commit").String(Commit());
   out.Key("org.opencontainers.runc.checkpoint.enabled").String(container::CheckpointAvailable() ? "true" : "false");
+  if (backend) {
+    for (const auto& [name, value] : *backend) {
+      out.Key("dev.nucleus.gvisor." + name).String(value);
+    }
+  }
   out.EndObject();
   std::vector<std::string> unsafe = oci::KnownAnnotations();
   unsafe.emplace_back("org.systemd.property.");

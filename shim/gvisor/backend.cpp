@@ -2,6 +2,7 @@
 
 #include "shim/gvisor/control.h"
 #include "shim/gvisor/create.h"
+#include "shim/gvisor/describe.h"
 #include "shim/gvisor/differences.h"
 #include "shim/gvisor/runsc.h"
 #include "shim/gvisor/sandbox.h"
@@ -41,6 +42,13 @@ class Gvisor final : public Backend {
       lines.push_back(degradation.stage + ": " + degradation.reason);
     }
     return lines;
+  }
+  Result<std::vector<std::pair<std::string, std::string>>> Describe(bool tries) override {
+    return gvisor::Describe(tries);
+  }
+  Result<std::optional<std::string>> Processes(const container::Settings& settings, const std::string& id,
+                                               bool json) override {
+    return gvisor::Processes(settings, id, json);
   }
 };
 

@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <csignal>
 
+#include "base/json_writer.h"
 #include "runtime/container/bundle_policies.h"
 #include "runtime/container/degrade.h"
 #include "runtime/container/evidence.h"
@@ -29,6 +29,7 @@
 #include "shim/gvisor/invoke.h"
 #include "shim/gvisor/network.h"
 #include "shim/gvisor/runsc.h"
+#include "shim/gvisor/said.h"
 #include "shim/gvisor/sandbox.h"
 #include "shim/gvisor/stage.h"
 
@@ -204,6 +205,40 @@ Result<> Kill(const container::Settings& settings, const std::string& id, int si
   return {};
 }
 
+Result<std::optional<std::string>> Processes(const container::Settings& settings, const std::string& id, bool json) {
+  const Opened opened = TRY(OpenContainer(settings, id, false));
+  if (!container::IsAlive(opened.state)) {
+    return std::nullopt;
+  }
+  if (opened.status == container::Status::kPaused) {
+    return std::unexpected(Failure("container paused: gVisor tells nothing meanwhile", EBUSY));
+  }
+  const auto ask = [&](const char* format) -> Result<std::string> {
+    Ended ended = TRY(Ask(OwnDirectory(opened.directory), opened.state,
+                          {.words = {"ps", "-format", format, opened.state.gvisor.id}, .timeout_ms = kKillMs}));
+    if (ended.status != 0) {
+      return std::unexpected(Failure("ps: runsc: " + ended.Said(), EIO));
+    }
+    return std::move(ended.output);
+  };
+  std::vector<pid_t> pids;
+  // A sandbox that has started nothing yet has none.
+  if (opened.status == container::Status::kRunning) {
+    const std::string text = TRY(ask("json"));
+    pids = TRY(ParsePids(text));
+  }
+  if (json) {
+    JsonWriter out;
+    out.BeginArray();
+    for (const pid_t pid : pids) {
+      out.Int(pid);
+    }
+    out.EndArray();
+    return out.Take() + "\n";
+  }
+  return FormatProcesses(pids.empty() ? std::string{} : TRY(ask("table")), pids);
+}
+
 namespace {
 
 // The files of one run of `runsc exec`, gone with it.
@@ -228,11 +263,7 @@ class ExecFiles {
   }
   [[nodiscard]] Result<pid_t> Number(const char* name) const {
     const std::string text = TRY(directory_->ReadFile(Name(name).c_str()));
-    pid_t number = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc{} || number <= 0) {
-      return std::unexpected(Failure("exec failed: runsc has not said the process's pid", EPROTO));
-    }
-    return number;
+    return TRY_IN("exec failed", ParsePid(text));
   }
 
   static constexpr const char* kProcess = "process";

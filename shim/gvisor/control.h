@@ -1,6 +1,7 @@
 // start, kill and exec with gVisor: what a sandbox that is there is asked.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -18,6 +19,9 @@ Result<> StartOpened(const container::Settings& settings, const container::State
                      oci::State& state, bool runs);
 
 Result<> Kill(const container::Settings& settings, const std::string& id, int signal, bool all);
+
+// The container's processes as runsc tells them: pids inside, as JSON, or a table. Empty where there is no sandbox.
+Result<std::optional<std::string>> Processes(const container::Settings& settings, const std::string& id, bool json);
 
 Result<container::Launched> Exec(const container::Settings& settings, const container::ExecOptions& options);
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 
 #include "base/sha256.h"
@@ -39,6 +38,7 @@
 #include "shim/gvisor/invoke.h"
 #include "shim/gvisor/network.h"
 #include "shim/gvisor/runsc.h"
+#include "shim/gvisor/said.h"
 #include "shim/gvisor/sandbox.h"
 #include "shim/gvisor/stage.h"
 
@@ -96,6 +96,7 @@ class Creation {
   }
 
   Result<> MakePlan() {
+    TRY(CheckManager(settings_));
     container::BundlePlan planned = TRY(container::PlanBundle(settings_, options_, bundle_));
     host_ = std::move(planned.host);
     plan_ = std::move(planned.plan);
@@ -305,10 +306,7 @@ class Creation {
   // From here on a crash of this command leaves a process that the state names.
   Result<> SaveProcess() {
     const std::string text = TRY(directory_->ReadFile(Below(kPidFile).c_str()));
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), state_.pid);
-    if (error != std::errc{} || state_.pid <= 0) {
-      return std::unexpected(Failure("runsc has not said the sandbox's pid", EPROTO));
-    }
+    state_.pid = TRY_IN("the sandbox", ParsePid(text));
     pidfd_ = TRY_IN("the sandbox's process", sys::PidfdOpen(state_.pid));
     // Nobody may have waited for it yet. Where it has been let run it may have done what it was for.
     if (!StartsAtOnce() && TRY(sys::PidfdWait(pidfd_.get(), 0))) {

@@ -35,8 +35,8 @@ struct Ended {
   [[nodiscard]] std::string Said() const;
 };
 
-// An error where it does not come to its end within the time: it is killed. So it is when this process ends; what it has
-// become by then (a sandbox) is not.
+// An error where it does not come to its end within the time: it is killed. So it is when this process ends; what it
+// has become by then (a sandbox) is not.
 Result<Ended> RunToEnd(const Invocation& invocation, int timeout_ms);
 
 }  // namespace nucleus::gvisor

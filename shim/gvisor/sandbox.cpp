@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "base/sha256.h"
-#include "oci-config/json_reader.h"
 #include "shim/gvisor/differences.h"
 #include "shim/gvisor/network.h"
+#include "shim/gvisor/said.h"
 
 namespace nucleus::gvisor {
 namespace {
@@ -94,16 +94,23 @@ bool HasStack(const oci::State& state) {
   return std::ranges::find(state.gvisor.flags, "--network=sandbox") != state.gvisor.flags.end();
 }
 
+Result<> CheckManager(const container::Settings& settings) {
+  if (settings.cgroup_manager == container::CgroupManager::kSystemd) {
+    return std::unexpected(Failure(
+        "dev.nucleus.runtime gvisor: --systemd-cgroup is not supported: all of a sandbox's processes are born in "
+        "cgroups that nucleus makes, and a scope takes in what is there already",
+        ENOTSUP));
+  }
+  return {};
+}
+
 Result<> CheckCaller(const container::Settings& settings, const plan::Host& host, const plan::Plan& plan) {
   if (host.rootless()) {
     return std::unexpected(Failure("dev.nucleus.runtime gvisor: takes the host's root", EPERM));
   }
-  if (settings.cgroup_manager == container::CgroupManager::kDisabled || (plan.cgroups.empty() && !plan.scope)) {
+  if (settings.cgroup_manager == container::CgroupManager::kDisabled || (plan.cgroups.empty())) {
     return std::unexpected(
         Failure("dev.nucleus.runtime gvisor: takes cgroups, by which all of a sandbox's processes are found", ENOTSUP));
-  }
-  if (plan.scope) {
-    return std::unexpected(Failure("dev.nucleus.runtime gvisor: --systemd-cgroup is not supported yet", ENOTSUP));
   }
   return {};
 }
@@ -133,16 +140,8 @@ Result<> WriteNew(int directory, const std::string& name, std::string_view text)
 
 std::string ErrorIn(const container::StateDir& directory, const std::string& name, const std::string& otherwise) {
   const Result<std::string> log = directory.ReadFile(name.c_str());
-  // One object a line, the last one counts.
-  std::string_view text = log ? std::string_view{*log} : std::string_view{};
-  while (text.ends_with('\n')) {
-    text.remove_suffix(1);
-  }
-  const std::size_t line = text.rfind('\n');
-  oci::JsonReader in{line == std::string_view::npos ? text : text.substr(line + 1), name};
-  std::string message;
-  in.Object({{"msg", message}});
-  return in.Finish() && !message.empty() ? message : otherwise;
+  const std::string message = log ? LastMessage(*log, name) : std::string{};
+  return message.empty() ? otherwise : message;
 }
 
 }  // namespace nucleus::gvisor

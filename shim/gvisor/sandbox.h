@@ -29,6 +29,9 @@ std::vector<std::string> SandboxFlags(const oci::Annotations& annotations, const
 // Does runsc drive a stack of its own on the links of a namespace?
 bool HasStack(const oci::State& state);
 
+// Before anything else: whoever is to make the cgroups.
+Result<> CheckManager(const container::Settings& settings);
+
 // What a caller has to be and to have for a sandbox of gVisor.
 Result<> CheckCaller(const container::Settings& settings, const plan::Host& host, const plan::Plan& plan);
 

@@ -44,6 +44,7 @@ Egress broken Egress.ends no margin: ToldIsGranted
 Egress broken Egress.ends keeps all: OnlyWhatIsAllowed
 Egress broken Egress.ends grants when dead: DeathMeansDeny
 Egress graph Egress.walk
+Egress graph Egress.any
 Gvisor check Gvisor 10000
 Gvisor check Gvisor.ends 1000
 Gvisor broken Gvisor.ends no limit: EveryCommandEnds

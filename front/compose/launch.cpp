@@ -63,7 +63,7 @@ Result<> AwaitUnit(const Globals& globals, const ServiceSpec& spec, const std::s
     }
     const Result<ServiceStatus> status = ReadService(globals, spec.id);
     seen = status.has_value();
-    if (seen && (status->phase == Phase::kRunning || status->phase == Phase::kEnded)) {
+    if (seen && status->phase != Phase::kStarting) {
       return {};
     }
     if (seen && status->Over()) {

@@ -27,6 +27,8 @@ RUNTIME = os.environ.get("RUNTIME", str(PROJECT / "build/dev/shim/nucleus"))
 PROBE = os.environ.get("PROBE", str(PROJECT / "build/dev/conformance/probe"))
 IS_NUCLEUS = os.path.basename(RUNTIME).startswith("nucleus")
 BUSYBOX = os.environ.get("BUSYBOX", "/bin/busybox")
+# Bundles ask for gVisor, where they do not say otherwise: the same tests of the other backend (report.py gvisor:PATH).
+GVISOR = os.environ.get("NUCLEUS_TEST_BACKEND") == "gvisor"
 SLOW = float(os.environ.get("NUCLEUS_TEST_SLOW", "1"))  # factor on every wait, for an emulated processor
 TIMEOUT = 60 * SLOW  # seconds that any one command may take before the test fails: hanging is a failure, not a wait
 
@@ -308,7 +310,12 @@ class Case(unittest.TestCase):
         return self.config["linux"]
 
     def write(self):
-        (self.bundle / "config.json").write_text(json.dumps(self.config))
+        config = self.config
+        if GVISOR:
+            config = {**config, "annotations": {"dev.nucleus.runtime": "gvisor", **config.get("annotations", {})},
+                      # Of what gVisor has not: no test is about it.
+                      "mounts": [mount for mount in config.get("mounts", []) if mount.get("type") != "mqueue"]}
+        (self.bundle / "config.json").write_text(json.dumps(config))
 
     def sh(self, script):
         """Makes a shell script the container's process."""

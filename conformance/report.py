@@ -4,7 +4,8 @@
     conformance/report.py [--out DIR] [--modules NAME,NAME...] [--suite PATH] RUNTIME...
 
 RUNTIME is a path (`build/dev/shim/nucleus`, `/usr/sbin/runc`), or `vm:PATH` for one inside the virtual machine of vm/run.sh
-(`vm:/usr/bin/crun`, which Debian has there; `vm:build/dev/shim/nucleus` to compare with). Into DIR (build/conformance) come
+(`vm:/usr/bin/crun`, which Debian has there; `vm:build/dev/shim/nucleus` to compare with), or `gvisor:PATH` for nucleus with bundles
+that ask for gVisor. Into DIR (build/conformance) come
 
     report.md       a row per rule of the specification: its section, and how each runtime did; then what failed and why
     results.json    the same and every test, for programs
@@ -50,9 +51,10 @@ class Runtime:
 
     def __init__(self, text, options):
         self.in_vm = text.startswith("vm:")
-        self.path = text.removeprefix("vm:")
-        self.name = os.path.basename(self.path) + (" (VM)" if self.in_vm else "")
-        self.file = self.name.replace(" (VM)", "-vm")
+        self.gvisor = text.startswith("gvisor:")
+        self.path = text.removeprefix("vm:").removeprefix("gvisor:")
+        self.name = os.path.basename(self.path) + (" (VM)" if self.in_vm else " (gVisor)" if self.gvisor else "")
+        self.file = self.name.replace(" (VM)", "-vm").replace(" (gVisor)", "-gvisor")
         self.options = options
         self.results = {}
 
@@ -78,6 +80,8 @@ class Runtime:
         def module(name):
             environment = {**os.environ, "RUNTIME": path, "PROBE": probe, "NUCLEUS_RESULTS": str(lines),
                            "CONFORMANCE_MODULES": name}
+            if self.gvisor:
+                environment["NUCLEUS_TEST_BACKEND"] = "gvisor"
             subprocess.run([self.options.suite, f"--run_test={name}", "--log_level=error", "--report_level=short",
                             "--color_output=no"], env=environment, stdin=subprocess.DEVNULL, stdout=log,
                            stderr=subprocess.STDOUT, check=False)

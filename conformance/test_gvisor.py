@@ -537,8 +537,8 @@ class Differences(Gvisor):
 class Faults(Gvisor):
     """Whoever dies, and whenever: the state says so, and delete --force leaves nothing."""
 
-    CREATE = ["create.state-dir", "create.config-copy", "create.cgroup-make", "create.cgroup-limits", "create.clone",
-              "create.runtime-hooks", "create.save-state", "create.pid-file"]
+    CREATE = ["create.state-dir", "create.config-copy", "create.cgroup-make", "create.cgroup-limits",
+              "create.seccomp-compile", "create.clone", "create.runtime-hooks", "create.save-state", "create.pid-file"]
 
     @unittest.skipUnless(HAS_SWITCH, "this build has no fault switch")
     def test_a_stage_that_fails_or_is_the_last(self):
@@ -551,6 +551,11 @@ class Faults(Gvisor):
                 self.assertEqual(self.create(env=os.environ | {"NUCLEUS_FAULT": "kill:" + stage}).status, -signal.SIGKILL)
                 self.assertOk(self.delete("--force"))
                 wait_until(lambda: not processes_of(str(self.root)), "the end of runsc's processes")
+        # The process that is to become runsc.
+        for stage in ("child.landlock", "child.seccomp"):
+            with self.subTest(kill=stage):
+                self.assertFails(self.create(env=os.environ | {"NUCLEUS_FAULT": "kill:" + stage}), "exit status 137")
+                self.assertNothingLeft()
         for stage in ("start.connect", "start.save-state"):
             for how in ("", "kill:"):
                 with self.subTest(stage=how + stage):

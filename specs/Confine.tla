@@ -122,4 +122,6 @@ NeverLess == \A w \in Who : p["exec"].at = "workload" =>
 
 \* The order never leads to where a step is no more allowed.
 ItRuns == \A w \in Who : p[w].at # "none" ~> p[w].at \in {"workload", "ended"}
+
+THEOREM Spec => []ConfinedFirst /\ []FilterIsLast /\ []NeverLess /\ ItRuns
 =============================================================================

@@ -122,6 +122,8 @@ ToldIsGranted == \A n \in Names, a \in Addresses : told[n][a] <= sets[n][a]
 DeathMeansDeny == [][gate \/ \A n \in Names, a \in Addresses : sets'[n][a] <= sets[n][a]]_vars
 RunsOut == <>[](~gate) => <>[](sets = None)
 
+THEOREM Spec => []OnlyWhatIsAllowed /\ []NoWayOutFirst /\ []ToldIsGranted /\ DeathMeansDeny /\ RunsOut
+
 -----------------------------------------------------------------------------
 \* For the walk: the first three steps in the order that the program has, and nothing in between.
 InOrder == uplink \/ (~loaded /\ loaded') \/ (loaded /\ ~gate /\ gate') \/ (gate /\ uplink')

@@ -456,4 +456,7 @@ ForceEndsClean ==
 
 \* Everything that is launched ends, unless what it waits for is a command that never goes on.
 EveryCommandEnds == \A p \in P : proc[p].pc # "idle" ~> proc[p].pc = "idle"
+
+THEOREM Spec => []TypeOK /\ []NeverTwoInits /\ []NobodyIsForgotten /\ []NothingIsLeft /\ []StateIsTrue /\ []GuestsHaveInit
+                /\ ForceEndsClean /\ EveryCommandEnds
 =============================================================================

@@ -83,4 +83,6 @@ WhatWasHashed == pc = "enforced" /\ pinned => bytes = <<"reviewed", "reviewed">>
 NeverTorn == pc = "enforced" => bytes[1] = bytes[2]
 
 ItEnds == pc # "begin" ~> pc \in {"enforced", "refused"}
+
+THEOREM Spec => []TypeOK /\ []WhatWasHashed /\ []NeverTorn /\ ItEnds
 =============================================================================

@@ -175,4 +175,6 @@ EmptyHost == phase \in {"undone", "gone"} => made = {}
 
 \* Begun, it comes to an end: the workload runs, or the reason why not is told.
 Ends == mode # "none" ~> phase # "setting up"
+
+THEOREM Spec => []TypeOK /\ []FailClosed /\ []OnlyAgentDegrades /\ []NothingIsMissedInSilence /\ []EmptyHost /\ Ends
 =============================================================================

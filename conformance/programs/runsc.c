@@ -1,7 +1,7 @@
-// What test_model_gvisor.py lets nucleus take for runsc. It answers what it is asked about itself; for the rest it waits
-// for signals: USR1 to do the next thing (create: make a sandbox, then say its pid; exec: make a process; else nothing), TERM
-// to end well, INT to end badly. Its name (comm) tells how far it is. A sandbox and a process of exec wait for their death; a
-// sandbox is let run by USR1, and a process of exec ends with its sandbox.
+// What test_model_gvisor.py lets nucleus take for runsc. It answers what it is asked about itself; for the rest it
+// waits for signals: USR1 to do the next thing (create: make a sandbox, then say its pid; exec: make a process; else
+// nothing), TERM to end well, INT to end badly. Its name (comm) tells how far it is. A sandbox and a process of exec
+// wait for their death; a sandbox is let run by USR1, and a process of exec ends with its sandbox.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -84,8 +84,11 @@ int main(int count, char** words) {
     return 0;
   }
   if (has(words, "flags")) {
-    puts("Usage: runsc <flags> <subcommand>\n  -ignore-cgroups\n    \tx\n  -log string\n    \tx\n  -network value\n    \tx\n"
-         "  -platform string\n    \tspecifies which platform to use: systrap (default), ptrace.\n  -root string\n    \tx");
+    puts(
+        "Usage: runsc <flags> <subcommand>\n  -ignore-cgroups\n    \tx\n  -log string\n    \tx\n  -network value\n    "
+        "\tx\n"
+        "  -platform string\n    \tspecifies which platform to use: systrap (default), ptrace.\n  -root string\n    "
+        "\tx");
     return 0;
   }
   sigemptyset(&heard);

@@ -19,6 +19,7 @@
 #include "front/compose/topology.h"
 #include "front/compose/up.h"
 #include "front/sandbox/suggest.h"
+#include "front/stable_sort.h"
 #include "shim/cli/log.h"
 
 namespace nucleus::front::compose {
@@ -46,7 +47,7 @@ Result<Reading> Load(const std::string& file) {
   Reading reading = ReadTopology(text, directory.substr(directory.rfind('/') + 1));
   if (reading.problems.empty()) {
     reading.problems = LookAtHost(reading.topology);
-    std::ranges::stable_sort(reading.problems, {}, [](const Problem& problem) { return problem.at.line; });
+    StableSort(reading.problems, [](const Problem& problem) { return problem.at.line; });
   }
   return reading;
 }

@@ -9,6 +9,7 @@
 #include "base/json_writer.h"
 #include "front/service/log_file.h"
 #include "front/service/log_format.h"
+#include "front/stable_sort.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::front::compose {
@@ -78,7 +79,7 @@ class Follower {
 };
 
 Result<> Print(std::vector<Line>& lines, std::size_t width) {
-  std::ranges::stable_sort(lines, {}, &Line::time);
+  StableSort(lines, &Line::time);
   for (const Line& line : lines) {
     const int fd = line.error ? STDERR_FILENO : STDOUT_FILENO;
     // Escaped as in the log wherever it goes: a workload's bytes are nobody's terminal's.

@@ -6,6 +6,7 @@
 #include "front/compose/graph.h"
 #include "front/sandbox/egress.h"
 #include "front/sandbox/suggest.h"
+#include "front/stable_sort.h"
 #include "oci-config/publish.h"
 #include "policies/toml.h"
 
@@ -568,8 +569,7 @@ Reading ReadTopology(std::string_view text, const std::string& name) {
     return reading;
   }
   Reader{document.root(), reading}.Read(name);
-  std::ranges::stable_sort(reading.problems, {},
-                           [](const Problem& problem) { return std::pair{problem.at.line, problem.at.key}; });
+  StableSort(reading.problems, [](const Problem& problem) { return std::pair{problem.at.line, problem.at.key}; });
   return reading;
 }
 

@@ -45,7 +45,8 @@ Result<> IntoScope(const ServiceSpec& spec, pid_t pid, bool user) {
       .operation = systemd::Operation::kStart, .user = user, .unit = UnitOf(spec.id), .properties = {}};
   request.properties.push_back(systemd::Text("Description", "nucleus " + spec.id));
   request.properties.push_back(systemd::Text("CollectMode", "inactive-or-failed"));
-  request.properties.push_back(systemd::Number("TimeoutStopUSec", static_cast<std::uint64_t>(spec.stop_timeout_ms) * 1000 + kMarginUs));
+  request.properties.push_back(
+      systemd::Number("TimeoutStopUSec", static_cast<std::uint64_t>(spec.stop_timeout_ms) * 1000 + kMarginUs));
   request.properties.push_back({.name = "PIDs", .signature = "au", .items = {std::to_string(pid)}});
   return systemd::Ask(request);
 }

@@ -179,8 +179,8 @@ BOOST_AUTO_TEST_CASE(unsupported) {
       {"init", "on"},
       {"credentials", "/run/credentials"},
   };
-  // One more is there, which only goes with another: network.publish.
-  BOOST_TEST(std::size(kAsks) + 1 == KnownAnnotations().size());
+  // Two more are there, which only go with another: network.publish and network.members.
+  BOOST_TEST(std::size(kAsks) + 2 == KnownAnnotations().size());
   for (const auto& [key, value] : kAsks) {
     const std::string name = "dev.nucleus." + std::string{key};
     const Result<> refused = RefuseUnsupported(Good({{name, value}}));

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that are missing, and nothing else:
-#   ./setup.sh [build] [test] [bench] [vm]
+#   ./setup.sh [build] [test] [bench] [pgbench] [vm]
 # Nothing missing is the usual case: then it asks dpkg once and changes nothing. Without arguments: build.
 set -euo pipefail
 
@@ -15,6 +15,8 @@ declare -A packages=(
           git nodejs make nix-bin nftables passt slirp4netns dnsmasq-base unbound tinyproxy python3-pip runsc"
   # To compare with another runtime.
   [bench]="hyperfine runc bubblewrap busybox-static python3 iperf3 iproute2"
+  # To run bench/pgbench.sh.
+  [pgbench]="postgresql-15 busybox-static util-linux"
   # To run the black-box tests in a machine with cgroup v2 alone (conformance/vm/run.sh).
   [vm]="qemu-system-x86 debootstrap e2fsprogs"
 )
@@ -22,7 +24,7 @@ declare -A packages=(
 wanted=()
 for group in "${@:-build}"; do
   if [[ ! -v packages[$group] ]]; then
-    echo "setup.sh: unknown group '$group' (build, test, bench, vm)" >&2
+    echo "setup.sh: unknown group '$group' (build, test, bench, pgbench, vm)" >&2
     exit 2
   fi
   # shellcheck disable=SC2206  # one word, one package

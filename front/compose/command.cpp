@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <ranges>
 
 #include "base/fd.h"
 #include "base/json_writer.h"
@@ -151,10 +152,8 @@ Result<int> Logs(const Globals& globals, const CommandLine& line) {
   auto present = TRY(PresentServices(globals, project));
   for (const std::string& service : line.services) {
     if (!present.contains(service)) {
-      std::vector<std::string_view> names;
-      for (const auto& [name, status] : present) {
-        names.emplace_back(name);
-      }
+      const auto keys = std::views::keys(present);
+      const std::vector<std::string_view> names(keys.begin(), keys.end());
       return std::unexpected(Failure("there is no service " + service + Suggestion(service, names), ENOENT));
     }
   }

@@ -34,6 +34,7 @@ struct Row {
 
 std::vector<Row> Rows(const std::map<std::string, ServiceStatus>& present, const std::vector<std::string>& named) {
   std::vector<Row> rows;
+  rows.reserve(present.size() + named.size());
   for (const auto& [name, status] : present) {
     rows.push_back({.name = name, .status = &status});
   }
@@ -171,6 +172,7 @@ Result<> ShowLogs(const Globals& globals, const std::map<std::string, ServiceSta
   }
   while (follow && !supervisors.empty()) {
     std::vector<pollfd> entries;
+    entries.reserve(followers.size() + supervisors.size());
     for (const Follower& follower : followers) {
       entries.push_back({.fd = follower.changes(), .events = POLLIN, .revents = 0});
     }

@@ -72,6 +72,7 @@ const OptionRow& RowOf(std::string_view name) {
 template <class Map>
 std::vector<std::string_view> Keys(const Map& map) {
   std::vector<std::string_view> keys;
+  keys.reserve(map.size());
   for (const auto& [key, value] : map) {
     keys.emplace_back(key);
   }
@@ -220,7 +221,7 @@ class Reader {
     reading_.topology.volumes.emplace(name, std::move(volume));
   }
 
-  void ReadSecret(const std::string& name, const toml::table& table, const std::string& where, Spot at) {
+  void ReadSecret(const std::string& name, const toml::table& table, const std::string& where, const Spot& at) {
     SecretEntry secret{.at = at, .file = {}, .variable = {}};
     OnlyKeys(table, where, {"file", "env"});
     const toml::node* file = table.get("file");

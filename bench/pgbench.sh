@@ -26,12 +26,12 @@ chmod 755 "$work"
 rootfs=$work/rootfs
 uid=26          # in the user namespace
 host=100026     # on the host
-mkdir -p "$rootfs"/{bin,dev,proc,sys,tmp,etc,data,usr/lib/postgresql,usr/share/postgresql,usr/share/zoneinfo,usr/bin}
+mkdir -p "$rootfs"/{bin,dev,proc,sys,tmp,etc,data,usr/lib/postgresql,usr/share/postgresql,usr/share/zoneinfo/Etc,usr/bin}
 cp /bin/busybox "$rootfs/bin/"
 for applet in sh sed cat sleep kill; do ln -s busybox "$rootfs/bin/$applet"; done
 cp -a /usr/lib/postgresql/15 "$rootfs/usr/lib/postgresql/"
 cp -a /usr/share/postgresql/15 "$rootfs/usr/share/postgresql/"
-cp -L /usr/share/zoneinfo/UTC "$rootfs/usr/share/zoneinfo/"
+cp -L /usr/share/zoneinfo/Etc/UTC "$rootfs/usr/share/zoneinfo/Etc/"
 cp "$project/bench/pgload.sh" "$rootfs/bin/pgload.sh"
 printf 'postgres:x:%s:%s::/:/bin/sh\n' $uid $uid >"$rootfs/etc/passwd"
 for object in "$binaries"/{postgres,pgbench,pg_isready} /usr/lib/postgresql/15/lib/plpgsql.so; do
@@ -49,7 +49,7 @@ setpriv --reuid postgres --regid postgres --clear-groups "$binaries/pg_ctl" -D "
 setpriv --reuid postgres --regid postgres --clear-groups "$binaries/pg_ctl" -D "$work/made/data" -w stop >/dev/null
 
 mkdir -p "$work"/{production,runsc,gvisor}
-"$nucleus" attest create -o "$work/production/rootfs.manifest" "$rootfs"
+"$nucleus" attest create -o "$work/production/rootfs.manifest" "$rootfs" >/dev/null
 ln -s ../rootfs "$work/production/rootfs"
 bundle() {  # FORM ARGS...: config.json
   python3 - "$work" "$project" "$uid" "$host" "$@" <<'PYTHON'
@@ -78,7 +78,7 @@ if form == "production":
     shutil.copy(project / "bench/seccomp.json", bundle / "seccomp.json")
     (bundle / "capabilities.toml").write_text("keep = []\n")
     (bundle / "landlock.toml").write_text('[[rules]]\npath = "/"\naccess = ["read", "execute"]\n' + "".join(
-        f'[[rules]]\npath = "{path}"\naccess = ["read", "write", "create", "remove"]\n' for path in ("/data", "/tmp", "/dev")))
+        f'[[rules]]\npath = "{path}"\naccess = ["read", "write", "create", "remove", "truncate"]\n' for path in ("/data", "/tmp", "/dev")))
     (bundle / "egress.toml").write_text('[[allow]]\ncidr = "10.0.0.0/8"\nports = ["tcp/443"]\n')
     pin = lambda name: f"{name}@sha256:{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"
     config["annotations"] = {"dev.nucleus.mode": "production", "dev.nucleus.rootfs.manifest": pin("rootfs.manifest"),
@@ -124,7 +124,8 @@ for ((round = 0; round < rounds; ++round)); do
     options=()
     [[ $load == tpcb ]] || options=(-S)
     for form in "${order[@]}"; do
-      printf '%s %s %s\n' "$load" "$form" "$(measure "$form" "${options[@]}")" >>"$work/results"
+      rate=$(measure "$form" "${options[@]}")
+      echo "$load $form $rate" >>"$work/results"
     done
   done
 done

@@ -5,7 +5,7 @@ data=$1 sockets=$2 seconds=$3 clients=$4
 shift 4
 PATH=/usr/lib/postgresql/15/bin:/bin:/usr/bin
 export PATH
-postgres -D "$data" -k "$sockets" -c listen_addresses= -c timezone=UTC -c log_timezone=UTC >"$sockets/log" 2>&1 &
+postgres -D "$data" -k "$sockets" -c listen_addresses= >"$sockets/log" 2>&1 &
 server=$!
 trap 'kill -INT $server 2>/dev/null || true' EXIT
 until pg_isready -q -h "$sockets" -U postgres; do

@@ -105,9 +105,8 @@ class Reader {
     Tables("volumes", [this](const std::string& key, const toml::table& table, const std::string& where, Spot at) {
       ReadVolume(key, table, where, std::move(at));
     });
-    Tables("secrets", [this](const std::string& key, const toml::table& table, const std::string& where, Spot at) {
-      ReadSecret(key, table, where, std::move(at));
-    });
+    Tables("secrets", [this](const std::string& key, const toml::table& table, const std::string& where,
+                             const Spot& at) { ReadSecret(key, table, where, at); });
     Tables("networks", [this](const std::string& key, const toml::table& table, const std::string& where, Spot at) {
       OnlyKeys(table, where, {});
       reading_.topology.networks.emplace(key, std::move(at));

@@ -39,7 +39,7 @@ case $lsm in
     exit 2
     ;;
 esac
-default_modules=(modules cgroups devices lsm systemd service compose:Units,Supervise netdevices rootless:Cgroups attest:Verity
+default_modules=(modules cgroups devices lsm systemd service netdevices rootless:Cgroups attest:Verity
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {
@@ -155,10 +155,14 @@ payload=$work/payload
 mkdir -p "$payload/build/dev/shim" "$payload/build/dev/conformance" "$payload/conformance/vm" "$payload/results"
 cp "$project"/conformance/*.py "$payload/conformance/"
 cp "$project/conformance/vm/inside.py" "$payload/conformance/vm/"
-mkdir -p "$payload/nix-bundle/tests" "$payload/nix-bundle/module"
+mkdir -p "$payload/nix-bundle/tests" "$payload/nix-bundle/module" "$payload/front/compose"
+cp "$project/front/compose/topology.schema.json" "$payload/front/compose/"
 cp -r "$project/nix-bundle/tests/units" "$payload/nix-bundle/tests/"
 cp "$project/nix-bundle/module/health.sh" "$payload/nix-bundle/module/"
 cp "$probe" "$payload/build/dev/conformance/probe"
+if [[ -x $(dirname "$probe")/netprobe ]]; then
+  cp "$(dirname "$probe")/netprobe" "$payload/build/dev/conformance/"
+fi
 inside=$runtime
 case $(basename "$runtime") in
   nucleus*)
@@ -166,7 +170,7 @@ case $(basename "$runtime") in
     inside=/nucleus/build/dev/shim/nucleus
     # The program knows its helpers by the absolute paths of its own build: there they are in the machine as well.
     mkdir "$payload/helpers"
-    for helper in ../nucleus-systemd ../runtime/egress/nucleus-net; do
+    for helper in ../nucleus-systemd ../runtime/egress/nucleus-net ../front/nucleus-front; do
       helper=$(realpath -m "$(dirname "$runtime")/$helper")
       if [[ -x $helper ]]; then
         cp "$helper" "$payload/helpers/"

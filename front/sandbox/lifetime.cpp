@@ -104,13 +104,17 @@ Result<> Sandbox::Return(const std::function<void(const std::string&)>& warn) {
 }
 
 Result<> Sandbox::Remove() {
-  if (!made_) {
-    return {};
+  Result<> removed;
+  if (made_) {
+    made_ = false;
+    // Under the name that is this one's whatever is left of it.
+    removed = ::rename(directory_.c_str(), draft_.c_str()) == 0 ? RemoveTree(draft_)
+                                                                : std::unexpected(SysError("rename", directory_));
   }
-  made_ = false;
-  // Under the name that is this one's whatever is left of it.
-  return ::rename(directory_.c_str(), draft_.c_str()) == 0 ? RemoveTree(draft_)
-                                                           : std::unexpected(SysError("rename", directory_));
+  // Now, not by its destructor, which a process that just ends does not run: it would delete what may be another's by
+  // then, of the same name.
+  watcher_.reset();
+  return removed;
 }
 
 Words Sandbox::RunnersWords() const {

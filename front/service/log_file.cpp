@@ -66,6 +66,20 @@ void SkipLines(int file, std::int64_t lines) {
   ::lseek(file, at, SEEK_SET);
 }
 
+// What took the place of one that was rotated away is the oldest.
+Fd OpenOldest(int directory) {
+  Fd oldest;
+  constexpr int kGap = 2;
+  for (int number = 0, missing = 0; number < kMostFiles && missing < kGap; ++number) {
+    Fd file = OpenLog(directory, number);
+    missing = file ? 0 : missing + 1;
+    if (file) {
+      oldest = std::move(file);
+    }
+  }
+  return oldest;
+}
+
 bool SameFile(int one, int other) {
   struct stat a{};
   struct stat b{};
@@ -174,7 +188,7 @@ Result<LogReader> LogReader::Open(const std::string& directory, std::int64_t las
   return reader;
 }
 
-Result<> LogReader::ReadFile(const std::function<Result<>(std::string_view)>& visit) {
+Result<> LogReader::ReadFile(const Visit& visit) {
   std::array<char, 65536> buffer{};
   for (;;) {
     const ssize_t count = ::read(file_.get(), buffer.data(), buffer.size());
@@ -197,60 +211,66 @@ Result<> LogReader::ReadFile(const std::function<Result<>(std::string_view)>& vi
   }
 }
 
-Result<bool> LogReader::Next() {
-  // Each rotation gives a file the next number: the one before it is the newer. It may go on meanwhile, so from the
-  // oldest down, again where the names have moved.
-  for (int number = 0; number < kMostFiles; ++number) {
+LogReader::Found LogReader::FindNext(Fd& next) const {
+  // A rotation renames the oldest first, and for a moment a number in between is nobody's.
+  constexpr int kGap = 2;
+  for (int number = 0, missing = 0; number < kMostFiles && missing < kGap; ++number) {
     const Fd file = OpenLog(directory_.get(), number);
-    if (!file && number > 0) {
-      break;
-    }
+    missing = file ? 0 : missing + 1;
     if (!file || !SameFile(file.get(), file_.get())) {
       continue;
     }
     if (number == 0) {
+      return Found::kNewest;
+    }
+    next = OpenLog(directory_.get(), number - 1);
+    // Numbers only grow: where it has still the same one, the file that was opened is the next.
+    const Fd again = OpenLog(directory_.get(), number);
+    return next && again && SameFile(again.get(), file_.get()) ? Found::kNext : Found::kMoving;
+  }
+  return Found::kMoving;
+}
+
+Result<bool> LogReader::Next(const Visit& visit) {
+  constexpr int kTries = 1000;
+  for (int i = 0; i < kTries; ++i) {
+    struct stat status{};
+    const bool there = file_ && ::fstat(file_.get(), &status) == 0 && status.st_nlink > 0;
+    Fd next;
+    const Found found = there ? FindNext(next) : Found::kNext;
+    if (found == Found::kNewest) {
       return false;
     }
-    Fd next = OpenLog(directory_.get(), number - 1);
-    if (!next) {
-      return false;  // not yet
+    if (found == Found::kMoving) {
+      continue;
     }
-    if (SameFile(next.get(), file_.get())) {
-      return Next();
+    if (!there) {
+      next = OpenOldest(directory_.get());
+      if (!next) {
+        return false;
+      }
+    }
+    // What was written between its end that was seen and the rotation.
+    if (file_) {
+      TRY(ReadFile(visit));
     }
     file_ = std::move(next);
     rest_.clear();
     return true;
   }
-  // Rotated away altogether: with the oldest that there is.
-  Fd oldest;
-  for (int number = 0; number < kMostFiles; ++number) {
-    Fd file = OpenLog(directory_.get(), number);
-    if (!file && number > 0) {
-      break;
-    }
-    if (file) {
-      oldest = std::move(file);
-    }
-  }
-  if (!oldest) {
-    return false;
-  }
-  file_ = std::move(oldest);
-  rest_.clear();
-  return true;
+  return false;  // the next change wakes the caller again
 }
 
-Result<> LogReader::Read(const std::function<Result<>(std::string_view)>& visit) {
+Result<> LogReader::Read(const Visit& visit) {
   std::array<char, 4096> events{};
   while (::read(changes_.get(), events.data(), events.size()) > 0) {
   }
-  if (!file_ && !TRY(Next())) {
+  if (!file_ && !TRY(Next(visit))) {
     return {};
   }
   do {
     TRY(ReadFile(visit));
-  } while (TRY(Next()));
+  } while (TRY(Next(visit)));
   return {};
 }
 

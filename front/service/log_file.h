@@ -42,10 +42,11 @@ class LogWriter {
 // Reads the records of a log, oldest first, while it may be written and rotated.
 class LogReader {
  public:
+  using Visit = std::function<Result<>(std::string_view line)>;
   // `last`: only so many lines from the end; -1: all.
   static Result<LogReader> Open(const std::string& directory, std::int64_t last);
   // All whole lines that are there by now. `visit` gets each without its newline.
-  Result<> Read(const std::function<Result<>(std::string_view)>& visit);
+  Result<> Read(const Visit& visit);
   // Readable when something may have been written.
   [[nodiscard]] int changes() const {
     return changes_.get();
@@ -53,9 +54,12 @@ class LogReader {
 
  private:
   LogReader() = default;
-  Result<> ReadFile(const std::function<Result<>(std::string_view)>& visit);
+  Result<> ReadFile(const Visit& visit);
+  enum class Found { kNewest, kNext, kMoving };
+  // Where the open file is among the others, which may be renamed meanwhile.
+  Found FindNext(Fd& next) const;
   // To the file that came after the one that is open; false where there is none.
-  Result<bool> Next();
+  Result<bool> Next(const Visit& visit);
 
   std::string path_;
   Fd directory_;

@@ -54,7 +54,8 @@ def place_helpers():
     for entry in note.read_text().splitlines() if note.exists() else ():
         place = pathlib.Path(entry)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / "helpers" / place.name, place)
+        helper = PROJECT / "helpers" / place.name
+        shutil.copy2(helper if helper.exists() else PROJECT / "build/dev/shim" / place.name, place)
         place.chmod(0o755)
 
 

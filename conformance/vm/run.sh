@@ -170,6 +170,7 @@ case $(basename "$runtime") in
     inside=/nucleus/build/dev/shim/nucleus
     # The program knows its helpers by the absolute paths of its own build: there they are in the machine as well.
     mkdir "$payload/helpers"
+    realpath "$runtime" >"$payload/helper-paths"  # which they look for in turn
     for helper in ../nucleus-systemd ../runtime/egress/nucleus-net ../front/nucleus-front; do
       helper=$(realpath -m "$(dirname "$runtime")/$helper")
       if [[ -x $helper ]]; then

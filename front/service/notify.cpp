@@ -11,41 +11,13 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runtime/container/service_manager.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::front {
 namespace {
 
 constexpr std::size_t kMaxMessage = 4096;
-
-Result<Fd> Connect(const std::string& address) {
-  if (address.front() != '@') {
-    return sys::ConnectUnix(address, SOCK_DGRAM);
-  }
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  if (address.size() > sizeof name.sun_path) {
-    return std::unexpected(SysError("connect", address, ENAMETOOLONG));
-  }
-  std::memcpy(name.sun_path + 1, address.data() + 1, address.size() - 1);
-  Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-  if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
-    return std::unexpected(SysError("connect", address));
-  }
-  return socket;
-}
-
-bool SaysReady(std::string_view message) {
-  while (!message.empty()) {
-    const std::string_view line = message.substr(0, message.find('\n'));
-    if (line == "READY=1") {
-      return true;
-    }
-    message.remove_prefix(std::min(message.size(), line.size() + 1));
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -65,7 +37,7 @@ Result<> Notifier::Tell(std::string_view lines) const {
   if (address_.empty()) {
     return {};
   }
-  const Fd socket = TRY_IN("NOTIFY_SOCKET", Connect(address_));
+  const Fd socket = TRY_IN("NOTIFY_SOCKET", container::ConnectManager(address_));
   if (::send(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL) < 0) {
     return std::unexpected(SysError("NOTIFY_SOCKET: send", address_));
   }
@@ -109,7 +81,7 @@ Result<> Notifier::PassOn() {
       return errno == EAGAIN ? Result<>{} : std::unexpected(SysError("receive", "notify"));
     }
     const auto length = static_cast<std::size_t>(count);
-    if (length <= buffer.size() && SaysReady({buffer.data(), length})) {
+    if (length <= buffer.size() && container::SaysReady({buffer.data(), length})) {
       TRY(Tell("READY=1\nMAINPID=" + std::to_string(::getpid()) + "\n"));
     }
   }

@@ -5,7 +5,8 @@
 
 RUNTIME is a path (`build/dev/shim/nucleus`, `/usr/sbin/runc`), or `vm:PATH` for one inside the virtual machine of vm/run.sh
 (`vm:/usr/bin/crun`, which Debian has there; `vm:build/dev/shim/nucleus` to compare with), or `gvisor:PATH` for nucleus with bundles
-that ask for gVisor. Into DIR (build/conformance) come
+that ask for gVisor, or `results:FILE`, the runtimes of a results.json that was written before: the virtual machine takes
+an hour and more. Into DIR (build/conformance) come
 
     report.md       a row per rule of the specification: its section, and how each runtime did; then what failed and why
     results.json    the same and every test, for programs
@@ -46,7 +47,33 @@ def arguments():
     return options
 
 
-class Runtime:
+def file_name(name):
+    return name.replace(" (VM)", "-vm").replace(" (gVisor)", "-gvisor")
+
+
+class Column:
+    """`name`, `path`, `file`, and `results` by test."""
+
+    def count(self, status):
+        return sum(result["status"] == status for result in self.results.values())
+
+
+class Recorded(Column):
+    """A column out of a results.json."""
+
+    def __init__(self, entry):
+        self.name, self.path, self._version = entry["name"], entry["path"], entry["version"]
+        self.file = file_name(self.name)
+        self.results = {f"{result['module']}/{result['test']}": result for result in entry["tests"]}
+
+    def run(self):
+        pass
+
+    def version(self):
+        return self._version
+
+
+class Runtime(Column):
     """One column: what is asked for, and after run() its results by test."""
 
     def __init__(self, text, options):
@@ -54,7 +81,7 @@ class Runtime:
         self.gvisor = text.startswith("gvisor:")
         self.path = text.removeprefix("vm:").removeprefix("gvisor:")
         self.name = os.path.basename(self.path) + (" (VM)" if self.in_vm else " (gVisor)" if self.gvisor else "")
-        self.file = self.name.replace(" (VM)", "-vm").replace(" (gVisor)", "-gvisor")
+        self.file = file_name(self.name)
         self.options = options
         self.results = {}
 
@@ -104,8 +131,11 @@ class Runtime:
         found = subprocess.run([self.path, "--version"], capture_output=True, text=True, check=False).stdout
         return (found.splitlines() or ["?"])[0]
 
-    def count(self, status):
-        return sum(result["status"] == status for result in self.results.values())
+
+def columns(text, options):
+    if not text.startswith("results:"):
+        return [Runtime(text, options)]
+    return [Recorded(entry) for entry in json.loads(pathlib.Path(text.removeprefix("results:")).read_text())["runtimes"]]
 
 
 def rules_of(runtimes):
@@ -215,7 +245,7 @@ def main():
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     options.out = options.out.resolve()
-    runtimes = [Runtime(text, options) for text in options.runtimes]
+    runtimes = [column for text in options.runtimes for column in columns(text, options)]
     if len({runtime.file for runtime in runtimes}) != len(runtimes):
         sys.exit("report.py: two runtimes of the same name")
     for runtime in runtimes:

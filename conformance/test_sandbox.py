@@ -25,8 +25,9 @@ def memory_directories():
 
 def memory_directory():
     """Where root's are: as the program looks for it."""
-    return next(path for base in ("/run", "/dev/shm") if command(["stat", "-f", "-c", "%T", base]).out.strip() == "tmpfs"
-                for path in [f"{base}/nucleus-sandbox-0"])
+    found = [base for base in ("/run", "/dev/shm") if command(["stat", "-f", "-c", "%T", base]).out.strip() == "tmpfs"]
+    base = next((base for base in found if not os.statvfs(base).f_flag & os.ST_NOEXEC), found[0])
+    return f"{base}/nucleus-sandbox-0"
 
 
 class SandboxTests:
@@ -704,6 +705,29 @@ class Sandbox(SandboxTests, Case):
         self.assertEqual(set(pathlib.Path(memory_directory()).glob(".toolchain-*")), before)
         tree = next(iter(before))
         self.assertEqual((tree.stat().st_uid, stat.S_IMODE(tree.stat().st_mode)), (0, 0o755))
+
+    # ---- where it is while it runs
+
+    def on_a_host_with(self, mounts, *words):
+        """The sandbox of `words`, where `mounts` are."""
+        return command(["unshare", "--mount", "sh", "-ec", mounts + '; exec "$@"', "sh", *self.words(*words)])
+
+    def test_run_may_be_mounted_noexec(self):
+        """As Debian's is."""
+        noexec = "mount -t tmpfs -o mode=755,noexec none"
+        root = ("--rootfs", self.rootfs, "--", "/bin/echo", "ran")
+        work_copy = ("--workspace", f"{self.work}:copy", "--workspace-exec", "--", "/bin/sh", "-c",
+                     "printf '#!/bin/sh\\necho ran\\n' >x; chmod +x x; ./x")
+        for words in (root, work_copy):
+            got = self.on_a_host_with(f"{noexec} /run; mount -t tmpfs -o mode=1777 none /dev/shm", *words)
+            self.assertOk(got)
+            self.assertEqual(got.out, "ran\n")
+        both = f"{noexec} /run; mount -t tmpfs -o mode=1777,noexec none /dev/shm"
+        self.assertFails(self.on_a_host_with(both, *root), "--rootfs: /run/nucleus-sandbox-0: ", "mounted noexec")
+        self.assertFails(self.on_a_host_with(both, *work_copy), "--workspace-exec: /run/nucleus-sandbox-0: ", "mounted noexec")
+        got = self.on_a_host_with(both, "--", "/bin/echo", "ran")  # nothing is copied
+        self.assertOk(got)
+        self.assertEqual(got.out, "ran\n")
 
     # ---- devices
 

@@ -64,6 +64,14 @@ Result<> Sandbox::MakeDirectory() const {
 
 Result<> Sandbox::Prepare(bool terminal) {
   const bool copied = IsCopied(*options_);
+  const bool copied_root = !options_->rootfs.empty() && !options_->overlay_rootfs;
+  const std::string memory = directory_.substr(0, directory_.rfind('/'));
+  if (copied_root) {
+    TRY(RunsPrograms(memory, "--rootfs"));
+  }
+  if (copied && options_->workspace_exec) {
+    TRY(RunsPrograms(memory, "--workspace-exec"));
+  }
   // Before anything is there that would have to be removed, whatever becomes of this process.
   watcher_ =
       TRY(Watcher::Start(*globals_, id_, directory_, draft_, mark_, copied ? options_->workspace : std::string{}));
@@ -76,7 +84,7 @@ Result<> Sandbox::Prepare(bool terminal) {
     workspace_ = TRY_IN("--workspace", WorkspaceCopy::Make(options_->workspace, place.workspace, *ids_));
   }
   std::optional<Progress> progress;
-  if (!options_->rootfs.empty() && !options_->overlay_rootfs) {
+  if (copied_root) {
     progress.emplace("copying the root filesystem", directory_);
   }
   return WriteBundle(*options_, *ids_, place);

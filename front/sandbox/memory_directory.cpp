@@ -2,9 +2,11 @@
 
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -14,6 +16,11 @@ namespace {
 bool InMemory(const std::string& path) {
   struct statfs status{};
   return ::statfs(path.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
+bool IsNoexec(const std::string& path) {
+  struct statvfs status{};
+  return ::statvfs(path.c_str(), &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
 }
 
 }  // namespace
@@ -27,29 +34,38 @@ Result<std::string> MemoryDirectory() {
     parents.emplace_back(runtime);
   }
   parents.emplace_back("/dev/shm");
-  for (const std::string& parent : parents) {
-    if (!InMemory(parent)) {
-      continue;
-    }
-    std::string path = parent + "/nucleus-sandbox-" + std::to_string(::geteuid());
-    constexpr mode_t kMode = 0711;
-    if (::mkdir(path.c_str(), kMode) != 0 && errno != EEXIST) {
-      return std::unexpected(SysError("mkdir", path));
-    }
-    // In /dev/shm it may be somebody else's, or a link.
-    struct stat status{};
-    if (::lstat(path.c_str(), &status) != 0) {
-      return std::unexpected(SysError("stat", path));
-    }
-    if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-      return std::unexpected(Failure("sandbox: " + path + " is not this user's alone", EPERM));
-    }
-    if ((status.st_mode & 07777) != kMode && ::chmod(path.c_str(), kMode) != 0) {
-      return std::unexpected(SysError("chmod", path));
-    }
-    return path;
+  auto parent = std::ranges::find_if(parents, [](const auto& path) { return InMemory(path) && !IsNoexec(path); });
+  if (parent == parents.end()) {
+    parent = std::ranges::find_if(parents, InMemory);
   }
-  return std::unexpected(Failure("sandbox: neither " + parents.front() + " nor /dev/shm is a tmpfs", ENOTSUP));
+  if (parent == parents.end()) {
+    return std::unexpected(Failure("sandbox: neither " + parents.front() + " nor /dev/shm is a tmpfs", ENOTSUP));
+  }
+  std::string path = *parent + "/nucleus-sandbox-" + std::to_string(::geteuid());
+  constexpr mode_t kMode = 0711;
+  if (::mkdir(path.c_str(), kMode) != 0 && errno != EEXIST) {
+    return std::unexpected(SysError("mkdir", path));
+  }
+  // In /dev/shm it may be somebody else's, or a link.
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return std::unexpected(SysError("stat", path));
+  }
+  if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return std::unexpected(Failure("sandbox: " + path + " is not this user's alone", EPERM));
+  }
+  if ((status.st_mode & 07777) != kMode && ::chmod(path.c_str(), kMode) != 0) {
+    return std::unexpected(SysError("chmod", path));
+  }
+  return path;
+}
+
+Result<> RunsPrograms(const std::string& path, const std::string& what) {
+  if (IsNoexec(path)) {
+    return std::unexpected(
+        Failure(what + ": " + path + ": no program of a copy could run there: mounted noexec", EACCES));
+  }
+  return {};
 }
 
 }  // namespace nucleus::front

@@ -2,17 +2,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstdlib>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -43,52 +38,6 @@ Result<Fd> OpenHelper() {
   return TRY_IN("network", sys::OpenOwnProgram(kHelper));
 }
 
-// What the program has open and in its environment is what it is given here.
-struct Execution {
-  int helper;
-  int output;
-  int channel;
-  int events;
-};
-
-// On a stack of its own, in the memory of the runtime, which waits until this has executed: a copy of that memory would
-// take longer than the program's own start.
-int Execute(void* argument) {
-  const auto& given = *static_cast<const Execution*>(argument);
-  std::array<char*, 2> environment{};
-#ifdef NUCLEUS_FAULTS
-  std::string fault;
-  if (const char* value = std::getenv("NUCLEUS_FAULT"); value != nullptr) {
-    fault = std::string{"NUCLEUS_FAULT="} + value;
-    environment[0] = fault.data();
-  }
-#endif
-  std::string name{"nucleus-net"};
-  const std::array<char*, 2> argv = {name.data(), nullptr};
-  ::signal(SIGPIPE, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  // Out of the way of the numbers that they are to have.
-  constexpr int kAbove = 10;
-  const auto lift = [](int fd) { return fd < 0 ? fd : ::fcntl(fd, F_DUPFD_CLOEXEC, kAbove); };
-  const int null = lift(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  const std::array<std::pair<int, int>, 5> wanted = {{{null, STDIN_FILENO},
-                                                      {given.output < 0 ? null : lift(given.output), STDOUT_FILENO},
-                                                      {null, STDERR_FILENO},
-                                                      {lift(given.channel), net::kHelperChannel},
-                                                      {lift(given.events), net::kHelperEvents}}};
-  const int program = lift(given.helper);
-  const bool placed = std::ranges::all_of(wanted, [](const auto& entry) {
-    return entry.first < 0 ? entry.second == net::kHelperEvents : ::dup2(entry.first, entry.second) == entry.second;
-  });
-  if (placed && sys::CloseOnExecFrom(given.events < 0 ? net::kHelperEvents : net::kHelperEvents + 1)) {
-    ::execveat(program, "", argv.data(), environment.data(), AT_EMPTY_PATH);
-  }
-  constexpr int kNotExecuted = 127;
-  ::_exit(kNotExecuted);
-}
-
 std::string_view ModeWord(oci::NetworkMode mode) {
   switch (mode) {
     case oci::NetworkMode::kNone:
@@ -106,15 +55,7 @@ std::string_view ModeWord(oci::NetworkMode mode) {
 }  // namespace
 
 Result<Fd> InMemory(const net::HelperRequest& request) {
-  Fd file{::memfd_create("net-request", MFD_CLOEXEC)};
-  if (!file) {
-    return std::unexpected(SysError("memfd_create", "net-request"));
-  }
-  TRY(WriteAll(file.get(), net::Format(request), "net-request"));
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) {
-    return std::unexpected(SysError("lseek", "net-request"));
-  }
-  return file;
+  return sys::InMemory(net::Format(request), "net-request");
 }
 
 Result<NetHelper> NetHelper::Launch(int output, int events) {
@@ -123,23 +64,24 @@ Result<NetHelper> NetHelper::Launch(int output, int events) {
   NetHelper helper;
   Fd theirs;
   TRY(sys::SocketPair(helper.channel_, theirs));
-  Execution execution{.helper = program.get(), .output = output, .channel = theirs.get(), .events = events};
-  constexpr std::size_t kStack = std::size_t{64} << 10;
-  const auto stack = std::make_unique_for_overwrite<char[]>(kStack);
-  // No handler of this process may run in the other: it has the same memory.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::sigprocmask(SIG_BLOCK, &all, &before);
-  int pidfd = -1;
-  helper.pid_ =
-      ::clone(&Execute, stack.get() + kStack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &execution, &pidfd);
-  const int cloned = errno;
-  ::sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (helper.pid_ < 0) {
-    return std::unexpected(SysError("clone", kHelper, cloned));
+  sys::OwnProgram run{.file = program.get(),
+                      .words = {"nucleus-net"},
+                      .environment = {},
+                      .descriptors = {{theirs.get(), net::kHelperChannel}}};
+  if (output >= 0) {
+    run.descriptors.emplace_back(output, STDOUT_FILENO);
   }
-  helper.pidfd_.Reset(pidfd);
+  if (events >= 0) {
+    run.descriptors.emplace_back(events, net::kHelperEvents);
+  }
+#ifdef NUCLEUS_FAULTS
+  if (const char* value = std::getenv("NUCLEUS_FAULT"); value != nullptr) {
+    run.environment.push_back(std::string{"NUCLEUS_FAULT="} + value);
+  }
+#endif
+  sys::OwnProcess started = TRY(sys::StartOwnProgram(std::move(run)));
+  helper.pid_ = started.pid;
+  helper.pidfd_ = std::move(started.pidfd);
   return helper;
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,35 +26,16 @@ constexpr const char* kHelper = NUCLEUS_SYSTEMD_HELPER;
 constexpr int kTimeoutMs = 120000;
 constexpr std::size_t kMaxSelfCgroup = 65536;
 
-// What the helper has open and in its environment is what it needs to find the bus, and nothing else.
-[[noreturn]] void Execute(int helper, int input, int output, const Request& request) {
-  const char* const names[] = {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"};
+// What the helper needs to find the bus.
+std::vector<std::string> EnvironmentFor(bool user) {
   std::vector<std::string> environment;
-  for (const char* name : names) {
+  for (const char* name : {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}) {
     const char* value = std::getenv(name);
-    if (request.user && value != nullptr) {
+    if (user && value != nullptr) {
       environment.push_back(std::string{name} + "=" + value);
     }
   }
-  std::vector<char*> envp;
-  envp.reserve(environment.size() + 1);
-  for (std::string& entry : environment) {
-    envp.push_back(entry.data());
-  }
-  envp.push_back(nullptr);
-  std::string name{"nucleus-systemd"};
-  const std::array<char*, 2> argv = {name.data(), nullptr};
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null >= 0 && ::dup2(input, STDIN_FILENO) == STDIN_FILENO && ::dup2(output, STDOUT_FILENO) == STDOUT_FILENO &&
-      ::dup2(null, STDERR_FILENO) == STDERR_FILENO && sys::CloseOnExecFrom(3)) {
-    ::execveat(helper, "", argv.data(), envp.data(), AT_EMPTY_PATH);
-  }
-  constexpr int kNotExecuted = 127;
-  ::_exit(kNotExecuted);
+  return environment;
 }
 
 Result<Fd> OpenHelper() {
@@ -123,29 +103,25 @@ Result<> CheckRunning(bool user) {
 Result<> Ask(const Request& request) {
   const std::string text = TRY(Encode(request));
   const Fd helper = TRY(OpenHelper());
-  const Fd input{::memfd_create("systemd-request", MFD_CLOEXEC)};
-  if (!input) {
-    return std::unexpected(SysError("memfd_create", "systemd-request"));
-  }
-  TRY(WriteAll(input.get(), text, "systemd-request"));
+  const Fd input = TRY(sys::InMemory(text, "systemd-request"));
   std::array<int, 2> ends{};
-  if (::lseek(input.get(), 0, SEEK_SET) != 0 || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
     return std::unexpected(SysError("pipe", ""));
   }
   const Fd output{ends[0]};
   Fd write{ends[1]};
-  Fd pidfd;
-  const pid_t pid = TRY(sys::Clone3({.pidfd = &pidfd}));
-  if (pid == 0) {
-    Execute(helper.get(), input.get(), write.get(), request);
-  }
+  const sys::OwnProcess process =
+      TRY(sys::StartOwnProgram({.file = helper.get(),
+                                .words = {"nucleus-systemd"},
+                                .environment = EnvironmentFor(request.user),
+                                .descriptors = {{input.get(), STDIN_FILENO}, {write.get(), STDOUT_FILENO}}}));
   write.Reset();
   const Result<std::string> answer = ReadAnswer(output.get());
   if (!answer) {
-    (void)sys::PidfdSendSignal(pidfd.get(), SIGKILL);
+    (void)sys::PidfdSendSignal(process.pidfd.get(), SIGKILL);
   }
   int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(process.pid, &status, 0) < 0 && errno == EINTR) {
   }
   TRY(answer);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {

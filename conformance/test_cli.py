@@ -46,6 +46,60 @@ class Receiver:
         return payload.decode(), fds
 
 
+@unittest.skipUnless(IS_NUCLEUS, "nucleus's own words")
+class Suggestions(Case):
+    """What may have been meant stands on a line of its own: the error, and the log, are what callers of runc know."""
+
+    def check(self, words, error, meant, status=1):
+        log = self.directory / "log"
+        log.unlink(missing_ok=True)
+        result = command([RUNTIME, "--root", self.root, "--log", log, *words])
+        self.assertEqual(result.status, status, result)
+        self.assertEqual(result.out, "")
+        lines = result.err.splitlines()
+        self.assertEqual(lines[0], f"nucleus: {error}")
+        self.assertEqual(lines[1:], [f"nucleus: did you mean {meant}?"] if meant else [])
+        if log.exists():
+            self.assertNotIn("did you mean", log.read_text())
+
+    def test_commands(self):
+        for word, meant in (("craete", "create"), ("strat", "start"), ("sanbox", "sandbox"), ("checkpiont", "checkpoint"),
+                            ("frobnicate", None), ("x" * 1000, None)):
+            self.check([word, self.id], f'unknown command "{word}"', meant)
+
+    def test_options(self):
+        for words, option, meant in ((["create", "--bundel", "/x", self.id], "--bundel", "--bundle"),
+                                     (["create", "--pid-fiel=/x", self.id], "--pid-fiel=/x", "--pid-file"),
+                                     (["delete", "--forse", self.id], "--forse", "--force"),
+                                     (["update", "--pid-limit", "3", self.id], "--pid-limit", "--pids-limit"),
+                                     (["run", "--what-is-this", self.id], "--what-is-this", None)):
+            self.check(words, f"flag provided but not defined: {option}", meant)
+        self.check(["exec", "--ttyy", self.id, "true"], "flag provided but not defined: --ttyy", "--tty", status=255)
+        result = command([RUNTIME, "--rooot", "/x", "list"])
+        self.assertEqual(result.err, "nucleus: flag provided but not defined: --rooot\nnucleus: did you mean --root?\n")
+
+    def test_values(self):
+        self.check(["list", "--format", "jsn"], 'invalid format option "jsn": table or json', "json")
+        self.check(["--cgroup-manager", "sytemd", "list"], 'invalid cgroup manager "sytemd": cgroupfs, systemd or disabled', "systemd")
+        self.check(["--log-format", "jason", "list"], 'invalid log format "jason": text or json', "json")
+        self.check(["attest", "verfy", "/x"], 'attest: unknown command "verfy": create or verify', "verify")
+        self.check(["policy", "pni", "/x"], 'policy: "pni" is neither pin nor verify', "pin")
+        self.check(["kill", self.id, "SIGTREM"], 'unknown signal "SIGTREM"', "TERM")
+        self.check(["kill", self.id, "hpu"], 'unknown signal "hpu"', "HUP")
+        self.check(["kill", self.id, "1000"], 'unknown signal "1000"', None)
+
+    def test_names_of_containers(self):
+        self.assertOk(self.create())
+        near = self.id[:-1] + "x"
+        said = on_terminal([RUNTIME, "--root", self.root, "kill", near, "KILL"])
+        self.assertEqual((said.status, said.out.splitlines()),
+                         (1, ["nucleus: container does not exist", f"nucleus: did you mean {self.id}?"]))
+        far = on_terminal([RUNTIME, "--root", self.root, "kill", "somebody-else-entirely", "KILL"])
+        self.assertEqual(far.out.splitlines(), ["nucleus: container does not exist"])
+        # A program that looks whether there is one gets the error alone.
+        self.check(["state", near], "container does not exist", None)
+
+
 class Global(Case):
     def test_version(self):
         for flag in ("--version", "-v"):

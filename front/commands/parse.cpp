@@ -3,9 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "base/suggest.h"
 #include "front/commands/commands.h"
 #include "front/commands/detach_keys.h"
-#include "front/sandbox/suggest.h"
 #include "runtime/container/container.h"
 #include "shim/cli/command_line.h"
 

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/json_writer.h"
 #include "base/one_line.h"
+#include "base/suggest.h"
 #include "front/compose/launch.h"
 #include "front/compose/parse.h"
 #include "front/compose/plan.h"
@@ -19,7 +20,6 @@
 #include "front/compose/show.h"
 #include "front/compose/topology.h"
 #include "front/compose/up.h"
-#include "front/sandbox/suggest.h"
 #include "front/stable_sort.h"
 #include "shim/cli/log.h"
 

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <string_view>
 
-#include "front/sandbox/suggest.h"
+#include "base/suggest.h"
 
 namespace nucleus::front::compose {
 namespace {

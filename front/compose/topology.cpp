@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/suggest.h"
 #include "front/compose/graph.h"
 #include "front/sandbox/egress.h"
-#include "front/sandbox/suggest.h"
 #include "front/stable_sort.h"
 #include "oci-config/publish.h"
 #include "policies/toml.h"

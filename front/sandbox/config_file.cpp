@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/fd.h"
-#include "front/sandbox/suggest.h"
+#include "base/suggest.h"
 #include "oci-config/json_reader.h"
 #include "policies/toml.h"
 

@@ -2,9 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/suggest.h"
 #include "front/sandbox/config_file.h"
 #include "front/sandbox/options.h"
-#include "front/sandbox/suggest.h"
 
 namespace nucleus::front {
 namespace {

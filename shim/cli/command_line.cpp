@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "base/sha256.h"
+#include "base/suggest.h"
 #include "runtime/container/host.h"
 #include "shim/cli/front.h"
 
@@ -19,6 +20,15 @@ using Words = std::vector<std::string>;
 
 std::unexpected<Error> Usage(std::string message) {
   return std::unexpected(Failure(std::move(message), EINVAL));
+}
+
+// Where a usage error says what may have been meant: CommandLine::hint. Apart from the error, whose words callers
+// match.
+void Mean(std::string& hint, std::string_view word, const std::vector<std::string_view>& names,
+          std::string_view prefix = "") {
+  if (const std::string_view nearest = Nearest(word, names); !nearest.empty()) {
+    hint = std::string{prefix} + std::string{nearest};
+  }
 }
 
 // "--help" was given: not an error, and not a command either.
@@ -76,8 +86,18 @@ Words Normalize(const CLI::App& app, Words words, OptionsStand stand) {
   return result;
 }
 
+void MeanOption(std::string& hint, const CLI::App& app, std::string_view word) {
+  std::vector<std::string_view> names;
+  for (const CLI::Option* option : app.get_options()) {
+    names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
+  }
+  word = word.substr(0, word.find('='));
+  word.remove_prefix(std::min(word.find_first_not_of('-'), word.size()));
+  Mean(hint, word, names, "--");
+}
+
 // Parses the options among `words`; the rest stays in `words`.
-Result<Parsed> ParseOptions(CLI::App& app, Words& words, OptionsStand stand) {
+Result<Parsed> ParseOptions(CLI::App& app, Words& words, OptionsStand stand, std::string& hint) {
   app.prefix_command();
   Words normal = Normalize(app, std::move(words), stand);
   std::reverse(normal.begin(), normal.end());
@@ -94,6 +114,7 @@ Result<Parsed> ParseOptions(CLI::App& app, Words& words, OptionsStand stand) {
   if (!words.empty() && words[0] == "--") {
     words.erase(words.begin());
   } else if (!words.empty() && words[0].size() > 1 && words[0][0] == '-') {
+    MeanOption(hint, app, words[0]);
     return Usage("flag provided but not defined: " + words[0]);
   }
   return Parsed{};
@@ -104,6 +125,7 @@ Result<Parsed> ParseOptions(CLI::App& app, Words& words, OptionsStand stand) {
 struct Arguments {
   std::string command;
   Words words;
+  std::string& hint;
   OptionsStand stand = OptionsStand::kAnywhere;
 
   [[nodiscard]] Result<> Expect(std::size_t least, std::size_t most) const {
@@ -118,12 +140,12 @@ struct Arguments {
 };
 
 // Parses, and returns early on --help.
-#define PARSE(app, arguments)                                                      \
-  do {                                                                             \
-    Parsed parsed_ = TRY(ParseOptions(app, (arguments).words, (arguments).stand)); \
-    if (auto* help_ = std::get_if<HelpAsked>(&parsed_)) {                          \
-      return Command{HelpCommand{std::move(help_->text)}};                         \
-    }                                                                              \
+#define PARSE(app, arguments)                                                                        \
+  do {                                                                                               \
+    Parsed parsed_ = TRY(ParseOptions(app, (arguments).words, (arguments).stand, (arguments).hint)); \
+    if (auto* help_ = std::get_if<HelpAsked>(&parsed_)) {                                            \
+      return Command{HelpCommand{std::move(help_->text)}};                                           \
+    }                                                                                                \
   } while (false)
 
 void AddIoOptions(CLI::App& app, container::IoOptions& io) {
@@ -204,7 +226,14 @@ Result<Command> ParseKill(Arguments arguments) {
   PARSE(app, arguments);
   TRY(arguments.Expect(1, 2));
   command.id = arguments.words[0];
-  command.signal = TRY(ParseSignal(arguments.words.size() > 1 ? arguments.words[1] : "TERM"));
+  const std::string name = arguments.words.size() > 1 ? arguments.words[1] : "TERM";
+  const Result<int> signal = ParseSignal(name);
+  if (!signal) {
+    std::string bare = name;
+    std::ranges::transform(bare, bare.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    Mean(arguments.hint, bare.starts_with("SIG") ? bare.substr(3) : bare, SignalNames());
+  }
+  command.signal = TRY(signal);
   return command;
 }
 
@@ -287,8 +316,9 @@ Result<Command> ParseExec(Arguments arguments) {
   return command;
 }
 
-Result<bool> IsJson(const std::string& format) {
+Result<bool> IsJson(const std::string& format, std::string& hint) {
   if (format != "table" && format != "json") {
+    Mean(hint, format, {"table", "json"});
     return Usage("invalid format option \"" + format + "\": table or json");
   }
   return format == "json";
@@ -302,7 +332,7 @@ Result<Command> ParseList(Arguments arguments) {
   app.add_flag("-q,--quiet", command.quiet, "ids only");
   PARSE(app, arguments);
   TRY(arguments.Expect(0, 0));
-  command.json = TRY(IsJson(format));
+  command.json = TRY(IsJson(format, arguments.hint));
   return command;
 }
 
@@ -315,7 +345,7 @@ Result<Command> ParsePs(Arguments arguments) {
   TRY(arguments.Expect(1, SIZE_MAX));
   command.id = arguments.words[0];
   command.ps_arguments.assign(arguments.words.begin() + 1, arguments.words.end());
-  command.json = TRY(IsJson(format));
+  command.json = TRY(IsJson(format, arguments.hint));
   return command;
 }
 
@@ -492,6 +522,7 @@ Result<Command> ParsePolicy(Arguments arguments) {
   TRY(arguments.Expect(2, kMostFiles));
   command.verify = arguments.words[0] == "verify";
   if (!command.verify && arguments.words[0] != "pin") {
+    Mean(arguments.hint, arguments.words[0], {"pin", "verify"});
     return Usage("policy: \"" + arguments.words[0] + "\" is neither pin nor verify");
   }
   if (command.verify) {
@@ -510,6 +541,7 @@ Result<Command> ParseSeccomp(Arguments arguments) {
   constexpr std::size_t kMostFiles = 1 << 16;
   TRY(arguments.Expect(2, kMostFiles));
   if (arguments.words[0] != "generate") {
+    Mean(arguments.hint, arguments.words[0], {"generate"});
     return Usage("seccomp: unknown command \"" + arguments.words[0] + "\": generate");
   }
   if (app.count("--output") != 0 && command.output.empty()) {
@@ -564,6 +596,7 @@ Result<Command> ParseAttest(Arguments arguments) {
     return command;
   }
   if (arguments.words[0] != "verify") {
+    Mean(arguments.hint, arguments.words[0], {"create", "verify"});
     return Usage("attest: unknown command \"" + arguments.words[0] + "\": create or verify");
   }
   TRY(arguments.Expect(3, 3));
@@ -673,6 +706,18 @@ std::string CommandList() {
   return text + "\n\n`nucleus COMMAND --help` lists the options of a command.";
 }
 
+std::vector<std::string_view> CommandNames() {
+  std::vector<std::string_view> names;
+  names.reserve(kCommands.size() + kFrontCommands.size());
+  for (const CommandRow& row : kCommands) {
+    names.push_back(row.name);
+  }
+  for (const auto& [name, summary] : kFrontCommands) {
+    names.push_back(name);
+  }
+  return names;
+}
+
 std::string DefaultRoot(bool& rootless_runtime_dir) {
   const std::string runtime_dir = container::UsersRuntimeDir();
   if (!runtime_dir.empty()) {
@@ -724,12 +769,14 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
   app.add_option("--cgroup-manager", manager, "cgroupfs, systemd or disabled");
   app.add_option("--rootless", rootless, "true, false or auto: accepted, always detected");
   app.add_flag("-v,--version", version, "print the version");
-  Arguments arguments{.command = "nucleus", .words = Words(argv + 1, argv + argc), .stand = OptionsStand::kInFront};
+  Arguments arguments{
+      .command = "nucleus", .words = Words(argv + 1, argv + argc), .hint = line.hint, .stand = OptionsStand::kInFront};
   PARSE(app, arguments);
   if (!arguments.words.empty()) {
     line.name = arguments.words[0];
   }
   if (log_format != "text" && log_format != "json") {
+    Mean(line.hint, log_format, {"text", "json"});
     return Usage("invalid log format \"" + log_format + "\": text or json");
   }
   if (app.count("--events") != 0 && global.events.empty()) {
@@ -739,6 +786,7 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
   global.root =
       TRY(AbsoluteRoot(root.empty() && app.count("--root") == 0 ? DefaultRoot(global.default_rootless_root) : root));
   if (manager != "cgroupfs" && manager != "systemd" && manager != "disabled") {
+    Mean(line.hint, manager, {"cgroupfs", "systemd", "disabled"});
     return Usage("invalid cgroup manager \"" + manager + "\": cgroupfs, systemd or disabled");
   }
   if (systemd_cgroup || manager == "systemd") {
@@ -759,12 +807,14 @@ Result<Command> ParseAll(int argc, const char* const* argv, CommandLine& line) {
     if (row.name == line.name) {
       return row.parse({.command = line.name,
                         .words = Words(arguments.words.begin() + 1, arguments.words.end()),
+                        .hint = line.hint,
                         .stand = row.stand});
     }
   }
   if (IsFrontCommand(line.name)) {
     return FrontCommand{.options = argc - 1 - static_cast<int>(arguments.words.size())};
   }
+  Mean(line.hint, line.name, CommandNames());
   return Usage("unknown command \"" + line.name + "\"");
 }
 

@@ -152,6 +152,7 @@ struct CommandLine {
   GlobalOptions global;
   std::string name;  // of the command, for messages and for exec's exit status; may be set when `command` is an error
   Result<Command> command = std::unexpected(Error{});
+  std::string hint;  // where `command` is an error: what may have been meant, in the user's words; empty: nothing near
 };
 
 // Makes no system call beyond those that find the state root: who this is, and where. Usage errors are in the result's
@@ -165,5 +166,7 @@ Result<int> ParseDuration(const std::string& text);
 
 // "KILL", "SIGKILL", "kill", "9", "RTMIN+3".
 Result<int> ParseSignal(const std::string& text);
+// "KILL" and so on; not the real-time signals.
+std::vector<std::string_view> SignalNames();
 
 }  // namespace nucleus::shim

@@ -103,4 +103,21 @@ void Log(Level level, std::string_view message) {
   }
 }
 
+void Advise(std::string_view advice) {
+  (void)WriteAll(STDERR_FILENO, TerminalLine(Level::kError, advice), "stderr");
+}
+
+int LogFile() {
+  return TheSink().file.get();
+}
+
+bool LogIsJson() {
+  return TheSink().json;
+}
+
+void AdoptLog(Fd file, bool json) {
+  TheSink().file = std::move(file);
+  TheSink().json = json;
+}
+
 }  // namespace nucleus::shim

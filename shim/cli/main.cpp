@@ -11,6 +11,7 @@
 #include "shim/backend.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/front.h"
+#include "shim/cli/hint.h"
 #include "shim/cli/log.h"
 
 namespace {
@@ -88,6 +89,7 @@ int main(int argc, char** argv) {
       shim::RunCommandLine(line, {.native = shim::NativeBackend(), .gvisor = shim::GvisorBackend(argv)});
   if (!status) {
     shim::Log(shim::Level::kError, status.error().message);
+    shim::AdviseAfter(line, status.error());
     return FailureStatus(line);
   }
   return *status;

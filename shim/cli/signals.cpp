@@ -9,6 +9,16 @@
 
 namespace nucleus::shim {
 
+std::vector<std::string_view> SignalNames() {
+  std::vector<std::string_view> names;
+  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+    if (const char* known = sigabbrev_np(signal); known != nullptr) {
+      names.emplace_back(known);
+    }
+  }
+  return names;
+}
+
 Result<int> ParseSignal(const std::string& text) {
   const auto unknown = [&text] { return std::unexpected(Failure("unknown signal \"" + text + "\"", EINVAL)); };
   const auto number = [](std::string_view digits, int& value) {

@@ -1,8 +1,8 @@
-#include "front/sandbox/suggest.h"
+#include "base/suggest.h"
 
 #include <algorithm>
 
-namespace nucleus::front {
+namespace nucleus {
 namespace {
 
 // Letters to change, leave out, put in, or exchange with the next (optimal string alignment).
@@ -26,7 +26,7 @@ std::size_t Distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string Suggestion(std::string_view word, const std::vector<std::string_view>& names, std::string_view prefix) {
+std::string_view Nearest(std::string_view word, const std::vector<std::string_view>& names) {
   constexpr std::size_t kLongest = 64;  // the table is quadratic, the word anybody's
   if (word.size() > kLongest) {
     return {};
@@ -40,7 +40,12 @@ std::string Suggestion(std::string_view word, const std::vector<std::string_view
       nearest = name;
     }
   }
+  return nearest;
+}
+
+std::string Suggestion(std::string_view word, const std::vector<std::string_view>& names, std::string_view prefix) {
+  const std::string_view nearest = Nearest(word, names);
   return nearest.empty() ? std::string{} : ", did you mean " + std::string{prefix} + std::string{nearest} + "?";
 }
 
-}  // namespace nucleus::front
+}  // namespace nucleus

@@ -1,8 +1,9 @@
-#include "front/sandbox/suggest.h"
+#include "base/suggest.h"
 
 #include <boost/test/unit_test.hpp>
 
-using nucleus::front::Suggestion;
+using nucleus::Nearest;
+using nucleus::Suggestion;
 
 BOOST_AUTO_TEST_SUITE(suggest)
 
@@ -14,6 +15,15 @@ BOOST_AUTO_TEST_CASE(nearest_of_the_names) {
   BOOST_TEST(Suggestion("xyzzy", names).empty());
   BOOST_TEST(Suggestion("", names).empty());
   BOOST_TEST(Suggestion(std::string(1000, 'm'), names).empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_name_alone) {
+  const std::vector<std::string_view> names = {"create", "delete", "state", "start"};
+  BOOST_TEST(Nearest("craete", names) == "create");
+  BOOST_TEST(Nearest("strat", names) == "start");
+  BOOST_TEST(Nearest("state", names) == "state");
+  BOOST_TEST(Nearest("c", names).empty());
+  BOOST_TEST(Nearest("create", {}).empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

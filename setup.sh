@@ -5,10 +5,10 @@
 set -euo pipefail
 
 declare -A packages=(
-  # To compile nucleus and to run quickstart.sh. All libraries are linked statically, but for libsystemd, which the helper
-  # of the systemd cgroup driver has.
+  # To compile nucleus and to run quickstart.sh. All libraries are linked statically, but for those of helpers:
+  # libsystemd, of the systemd cgroup driver's, libmnl, of the network's, and libcurl, of the one that sends spans.
   [build]="g++ cmake ninja-build pkg-config git libyajl-dev libseccomp-dev libcap-dev libssl-dev libtomlplusplus-dev
-           libsystemd-dev libcli11-dev libmnl-dev libnftnl-dev libldns-dev busybox-static"
+           libsystemd-dev libcurl4-openssl-dev libcli11-dev libmnl-dev libnftnl-dev libldns-dev busybox-static"
   # To run test.sh: unit tests, the second compiler and its checks, and the callers that drive a runtime.
   [test]="libboost-test-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev ccache dpkg-dev
           file nginx-light podman conmon containerd runc uidmap passwd strace jq iproute2 procps python3 python3-jsonschema util-linux

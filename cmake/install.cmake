@@ -51,7 +51,7 @@ if(NOT NUCLEUS_STATIC)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 endif()
 # For the helpers: nothing else needs a package.
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libsystemd0, libmnl0")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libsystemd0, libmnl0, libcurl4")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "uidmap")
 # Directories and files as Debian's policy has them, whatever the umask of who packs.
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS

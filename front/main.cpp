@@ -15,6 +15,7 @@
 #include "front/sandbox/run.h"
 #include "shim/cli/command_line.h"
 #include "shim/cli/log.h"
+#include "shim/cli/telemetry.h"
 
 namespace {
 
@@ -111,7 +112,8 @@ int main(int argc, char** argv) {
   const Result<int> status = Main(front::Words(argv + 1, argv + argc));
   if (!status) {
     shim::Log(shim::Level::kError, status.error().message);
-    return 1;
   }
-  return *status;
+  const int exit_status = status.value_or(1);
+  shim::telemetry::End(exit_status, status ? nullptr : &status.error());
+  return exit_status;
 }

@@ -1,7 +1,7 @@
-# nucleus as its CMake builds it for a release: one static executable, and two helpers that are linked dynamically. For
+# nucleus as its CMake builds it for a release: one static executable, and three helpers that are linked dynamically. For
 # callPackage of nixpkgs.
 { lib, stdenv, stdenvAdapters, cmake, ninja, pkg-config, gzip, glibc, yajl, libseccomp, libcap, openssl, tomlplusplus, cli11
-, systemdLibs, libmnl, libnftnl, ldns, source ? lib.cleanSource ../. }:
+, systemdLibs, curl, libmnl, libnftnl, ldns, source ? lib.cleanSource ../. }:
 let
   # The archives that the executable is made of. nixpkgs builds most libraries as shared ones alone.
   static = package: package.override { stdenv = stdenvAdapters.makeStaticLibraries stdenv; };
@@ -12,7 +12,7 @@ stdenv.mkDerivation {
   src = source;
 
   nativeBuildInputs = [ cmake ninja pkg-config gzip ];
-  buildInputs = [ glibc.static tomlplusplus cli11 systemdLibs libmnl ]
+  buildInputs = [ glibc.static tomlplusplus cli11 systemdLibs curl libmnl ]
     ++ map static [ yajl libseccomp libcap openssl libnftnl ldns ];
 
   cmakeBuildType = "Release";

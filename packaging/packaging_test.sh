@@ -24,6 +24,7 @@ expected=(
   usr/bin/nucleus
   usr/libexec/nucleus/nucleus-systemd
   usr/libexec/nucleus/nucleus-net
+  usr/libexec/nucleus/nucleus-otel
   usr/libexec/nucleus/nucleus-front
   usr/libexec/nucleus/nucleus-gvisor
   usr/share/man/man8/nucleus.8.gz
@@ -50,6 +51,7 @@ expected=(
   usr/share/doc/nucleus/operations.md
   usr/share/doc/nucleus/policies.md
   usr/share/doc/nucleus/sandbox.md
+  usr/share/doc/nucleus/telemetry.md
   usr/share/doc/nucleus/threat-model.md
   usr/share/doc/nucleus/verification.md
   usr/share/nucleus/policies/examples/landlock.toml

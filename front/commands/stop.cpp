@@ -8,6 +8,7 @@
 #include "runtime/sys/syscalls.h"
 #include "shim/cli/command_line.h"
 #include "shim/cli/log.h"
+#include "shim/cli/telemetry.h"
 
 namespace nucleus::front {
 namespace {
@@ -56,6 +57,11 @@ Result<> StopOne(const Globals& globals, const std::string& id, const StopComman
 
 Result<int> RunStop(const Globals& globals, const StopCommand& command) {
   int status = 0;
+  shim::telemetry::Begin("stop");
+  shim::telemetry::PassOn();
+  if (command.ids.size() == 1) {
+    shim::telemetry::NoteContainer(command.ids[0], "");
+  }
   for (const std::string& id : command.ids) {
     if (const Result<> stopped = StopOne(globals, id, command); !stopped) {
       shim::Log(shim::Level::kError, stopped.error().message);

@@ -22,6 +22,7 @@
 #include "front/compose/up.h"
 #include "front/stable_sort.h"
 #include "shim/cli/log.h"
+#include "shim/cli/telemetry.h"
 
 namespace nucleus::front::compose {
 namespace {
@@ -114,6 +115,7 @@ Result<int> RaiseAll(const Globals& globals, const CommandLine& line) {
   if (!topology) {
     return 1;
   }
+  shim::telemetry::NoteProject(topology->name);
   Project project = TRY(Project::Find(globals, topology->name));
   TRY(project.Lock());
   const Result<> done = Up(globals, project, *topology);
@@ -169,6 +171,7 @@ Result<int> Logs(const Globals& globals, const CommandLine& line) {
 Result<int> EndAll(const Globals& globals, const CommandLine& line) {
   std::vector<std::string> named;
   const std::string name = TRY(NameIn(line, named));
+  shim::telemetry::NoteProject(name);
   Project project = TRY(Project::Find(globals, name));
   TRY(project.Lock());
   TRY(Down(globals, project, line.volumes));
@@ -182,12 +185,16 @@ Result<int> Run(const Globals& globals, const CommandLine& line) {
     case Verb::kPlan:
       return Plan(globals, line);
     case Verb::kUp:
+      shim::telemetry::Begin("compose up");
+      shim::telemetry::PassOn();
       return RaiseAll(globals, line);
     case Verb::kPs:
       return Ps(globals, line);
     case Verb::kLogs:
       return Logs(globals, line);
     case Verb::kDown:
+      shim::telemetry::Begin("compose down");
+      shim::telemetry::PassOn();
       return EndAll(globals, line);
     case Verb::kHelp:
       break;

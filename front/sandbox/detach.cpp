@@ -5,11 +5,13 @@
 #include "base/fd.h"
 #include "front/sandbox/lifetime.h"
 #include "front/service/service.h"
+#include "shim/cli/telemetry.h"
 
 namespace nucleus::front {
 
 Result<int> DetachSandbox(const Globals& globals, const SandboxOptions& options, const Ids& ids) {
   Sandbox sandbox = TRY(Sandbox::Plan(globals, options, ids));
+  shim::telemetry::NoteContainer(sandbox.id(), "");
   const ServiceSpec spec{.id = sandbox.id(),
                          .runner = sandbox.RunnersWords(),
                          .health = options.health,

@@ -23,6 +23,7 @@
 #include "front/service/supervisor.h"
 #include "runtime/sys/syscalls.h"
 #include "shim/cli/log.h"
+#include "shim/cli/telemetry.h"
 
 namespace nucleus::front {
 namespace {
@@ -199,10 +200,12 @@ Result<int> PrintBundle(const SandboxOptions& options, const Ids& ids) {
 }
 
 Result<int> RunInForeground(const Globals& globals, const SandboxOptions& options, Sandbox& sandbox) {
+  shim::telemetry::Stage("prepare");
   TRY(sandbox.Prepare(HasTerminal(options)));
   const Fd signals = TRY(SupervisorSignals());
   Attendance attendance{globals, options, sandbox};
   const pid_t self = ::getpid();
+  shim::telemetry::Stage("process");
   Child runner = TRY(StartNucleus(globals, sandbox.RunnersWords(), [&] {
     return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == self && sandbox.Tell(::getpid()) &&
            (attendance.proxy().empty() || ::setenv("NOTIFY_SOCKET", attendance.proxy().c_str(), 1) == 0);
@@ -211,6 +214,7 @@ Result<int> RunInForeground(const Globals& globals, const SandboxOptions& option
   if (WIFSIGNALED(outcome.wait_status)) {
     TRY(RunQuietly(globals, {"delete", "--force", sandbox.id()}));
   }
+  shim::telemetry::Stage("return");
   TRY(sandbox.Return([](const std::string& message) { shim::Log(shim::Level::kWarning, message); }));
   if (outcome.timed_out) {
     shim::Log(shim::Level::kError, "sandbox: ended by --timeout");
@@ -246,10 +250,13 @@ Result<int> RunSandbox(const Globals& globals, const SandboxOptions& options) {
   if (!options.print_bundle.empty()) {
     return PrintBundle(options, ids);
   }
+  shim::telemetry::Begin("sandbox");
+  shim::telemetry::PassOn();
   if (options.detach) {
     return DetachSandbox(globals, options, ids);
   }
   Sandbox sandbox = TRY(Sandbox::Plan(globals, options, ids));
+  shim::telemetry::NoteContainer(sandbox.id(), "");
   const Result<int> status = RunInForeground(globals, options, sandbox);
   const Result<> removed = sandbox.Remove();
   if (!removed && status) {

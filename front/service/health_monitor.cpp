@@ -12,6 +12,7 @@
 
 #include "front/service/log_format.h"
 #include "runtime/sys/syscalls.h"
+#include "shim/cli/telemetry.h"
 
 namespace nucleus::front {
 namespace {
@@ -103,6 +104,7 @@ Result<> HealthMonitor::Start() {
   late_ms_ = MonotonicMs() + options_.timeout_ms;
   ::unlink(pid_file_.c_str());
   check_ = TRY(StartNucleus(globals_, words, [&] {
+    shim::telemetry::Silence();
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     return null >= 0 && ::dup2(null, 0) == 0 && ::dup2(write.get(), 1) == 1 && ::dup2(write.get(), 2) == 2;
   }));

@@ -33,11 +33,18 @@ struct Settings {
   std::string root;  // absolute, made when missing (0700)
   CgroupManager cgroup_manager = CgroupManager::kCgroupfs;
   void (*warn)(const std::string& message) = nullptr;  // never null once the shim has set it
+  void (*stage)(const char* name) = nullptr;           // told when a command comes to its next stage; null: nobody asks
   // Of the service manager that waits for a container to be ready, as in NOTIFY_SOCKET; empty: nobody waits.
   std::string notify_socket;
   std::string credentials_directory;     // as in CREDENTIALS_DIRECTORY; empty: there is none
   evidence::EventLog* events = nullptr;  // of --events; null: nobody asked for any
 };
+
+inline void Enter(const Settings& settings, const char* stage) {
+  if (settings.stage != nullptr) {
+    settings.stage(stage);
+  }
+}
 
 enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
 std::string_view StatusName(Status status);

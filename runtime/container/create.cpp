@@ -108,16 +108,21 @@ class Creation {
   }
 
  private:
+  void EnterStage(const char* stage) {
+    stage_ = stage;
+    Enter(settings_, stage);
+  }
+
   Result<Created> Make() {
     const bool terminal = bundle_.spec->process && bundle_.spec->process->terminal;
     TRY(CheckTerminalOptions(terminal, options_.io));
     TRY(LaunchNetHelper());
-    stage_ = "plan";
+    EnterStage("plan");
     TRY(MakePlan());
-    stage_ = "rootfs";
+    EnterStage("rootfs");
     // Before anything is made, and before the lock: it may take its time.
     root_ = TRY(VerifyRoot(plan_, bundle_.policies));
-    stage_ = "create";
+    EnterStage("create");
     making_ = true;
     Result<Created> created = MakeContainer();
     if (!created && hooks_ran_) {
@@ -647,6 +652,7 @@ class Creation {
 }  // namespace
 
 Result<Bundle> OpenBundle(const Settings& settings, const CreateOptions& options) {
+  Enter(settings, "bundle");
   Result<> valid = ValidateId(options.id);
   Result<Bundle> bundle = valid ? LoadBundle(options.bundle, options.config, options.config_digest, settings.warn)
                                 : std::unexpected(valid.error());
@@ -663,6 +669,7 @@ Result<Launched> Create(const Settings& settings, const CreateOptions& options, 
 
 Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& options, Bundle bundle) {
   Created created = TRY(Creation(settings, options, std::move(bundle), true).Run());
+  Enter(settings, "start");
   Result<std::unique_ptr<ReadyProxy>> ready =
       ReadyProxy::Listen(created.container.directory.fd(), settings.notify_socket);
   const Result<> started = ready ? StartOpened(settings, created.container) : std::unexpected(ready.error());

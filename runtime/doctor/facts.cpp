@@ -30,6 +30,7 @@
 #include "runtime/container/net_helper.h"
 #include "runtime/sys/syscalls.h"
 #include "runtime/systemd/client.h"
+#include "runtime/telemetry/send.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -315,6 +316,7 @@ Facts Examine() {
   facts.nf_tables = {"nf_tables", TryNfTables(facts.root)};
   facts.systemd_helper = systemd::HelperInstalled();
   facts.net_helper = container::NetHelperInstalled();
+  facts.otel_helper = telemetry::SenderInstalled();
   return facts;
 }
 

@@ -50,6 +50,7 @@ struct Facts {
   Try kvm;
   bool systemd_helper = false;
   bool net_helper = false;
+  bool otel_helper = false;
 };
 
 Facts Examine();

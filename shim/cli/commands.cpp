@@ -5,13 +5,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 
 #include "base/fd.h"
 #include "runtime/container/record.h"
+#include "runtime/container/state_dir.h"
 #include "runtime/evidence/event_log.h"
+#include "shim/cli/hint.h"
 #include "shim/cli/log.h"
+#include "shim/cli/telemetry.h"
 #include "shim/cli/version.h"
 
 namespace nucleus::shim {
@@ -101,6 +106,7 @@ struct Dispatch {
     KeepRuntimeDir(global);
     container::Bundle bundle = TRY(container::OpenBundle(settings, command.options));
     Backend& backend = Route(backends, bundle.annotations);
+    telemetry::NoteMode(bundle.annotations);
     TRY(backend.Create(settings, command.options, std::move(bundle)));
     return 0;
   }
@@ -283,6 +289,48 @@ std::string NotifySocket() {
   return address;
 }
 
+// Where a bundle is named, that of what is to be.
+std::string BundleOf(const Command& command) {
+  return std::visit(
+      []<class T>(const T& one) -> std::string {
+        if constexpr (requires { one.options.bundle; }) {
+          return container::AbsolutePath(one.options.bundle).value_or("");
+        } else if constexpr (requires { one.id + one.bundle; }) {
+          return container::AbsolutePath(one.bundle).value_or("");
+        } else {
+          return {};
+        }
+      },
+      command);
+}
+
+// Of what is done to a container in its life; looking at it is no part of that.
+void BeginSpan(const CommandLine& line, container::Settings& settings) {
+  constexpr auto kLife = std::to_array<std::string_view>({"create", "start", "run", "exec", "kill", "delete", "pause",
+                                                          "resume", "update", "checkpoint", "restore", "learn"});
+  if (std::ranges::find(kLife, line.name) == kLife.end() || std::holds_alternative<HelpCommand>(*line.command)) {
+    return;
+  }
+  telemetry::Begin(line.name);
+  if (!telemetry::Active()) {
+    return;
+  }
+  settings.stage = &telemetry::Stage;
+  const std::string id = ContainerOf(*line.command);
+  const std::string bundle = BundleOf(*line.command);
+  if (!container::ValidateId(id)) {
+    return;
+  }
+  telemetry::NoteContainer(id, bundle);
+  if (bundle.empty()) {
+    const Result<container::StateDir> directory = container::StateDir::Open(settings.root, id);
+    const Result<oci::State> state = directory ? directory->ReadState() : std::unexpected(directory.error());
+    if (state) {
+      telemetry::NoteState(*state);
+    }
+  }
+}
+
 }  // namespace
 
 Result<int> RunCommandLine(CommandLine& line, const Backends& backends) {
@@ -303,6 +351,7 @@ Result<int> RunCommandLine(CommandLine& line, const Backends& backends) {
   if (const char* credentials = std::getenv("CREDENTIALS_DIRECTORY"); credentials != nullptr) {
     settings.credentials_directory = credentials;
   }
+  BeginSpan(line, settings);
   std::optional<evidence::EventLog> events;
   if (!line.global.events.empty()) {
     events.emplace(TRY(evidence::EventLog::Open(line.global.events, line.global.root, PreservedFds(*line.command))));

@@ -50,7 +50,9 @@ void AddFacts(Report& report, const doctor::Facts& facts) {
   for (const doctor::Program& program : facts.programs) {
     report.Row(program.name, program.path.empty() ? "no" : program.path);
   }
-  report.Row("nucleus-systemd", YesNo(facts.systemd_helper)).Row("nucleus-net", YesNo(facts.net_helper));
+  report.Row("nucleus-systemd", YesNo(facts.systemd_helper))
+      .Row("nucleus-net", YesNo(facts.net_helper))
+      .Row("nucleus-otel", YesNo(facts.otel_helper));
 }
 
 }  // namespace

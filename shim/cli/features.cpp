@@ -7,6 +7,7 @@
 #include "runtime/confine/seccomp_names.h"
 #include "runtime/plan/mount_options.h"
 #include "runtime/systemd/client.h"
+#include "runtime/telemetry/send.h"
 #include "shim/cli/commands.h"
 #include "shim/cli/version.h"
 
@@ -95,6 +96,7 @@ std::string FeaturesText(Backend& gvisor) {
   out.Key("dev.nucleus.version").String(Version());
   out.Key("dev.nucleus.commit").String(Commit());
   out.Key("org.opencontainers.runc.checkpoint.enabled").String(container::CheckpointAvailable() ? "true" : "false");
+  out.Key("dev.nucleus.telemetry.otlp").String(telemetry::SenderInstalled() ? "http/json" : "none");
   if (backend) {
     for (const auto& [name, value] : *backend) {
       out.Key("dev.nucleus.gvisor." + name).String(value);

@@ -13,6 +13,7 @@
 #include "shim/cli/front.h"
 #include "shim/cli/hint.h"
 #include "shim/cli/log.h"
+#include "shim/cli/telemetry.h"
 
 namespace {
 
@@ -90,7 +91,8 @@ int main(int argc, char** argv) {
   if (!status) {
     shim::Log(shim::Level::kError, status.error().message);
     shim::AdviseAfter(line, status.error());
-    return FailureStatus(line);
   }
-  return *status;
+  const int exit_status = status ? *status : FailureStatus(line);
+  shim::telemetry::End(exit_status, status ? nullptr : &status.error());
+  return exit_status;
 }

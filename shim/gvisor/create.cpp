@@ -74,14 +74,19 @@ class Creation {
   }
 
  private:
+  void EnterStage(const char* stage) {
+    stage_ = stage;
+    container::Enter(settings_, stage);
+  }
+
   Result<container::Launched> Make() {
     const bool terminal = bundle_.spec->process && bundle_.spec->process->terminal;
     TRY(container::CheckTerminalOptions(terminal, options_.io));
-    stage_ = "plan";
+    EnterStage("plan");
     TRY(MakePlan());
-    stage_ = "rootfs";
+    EnterStage("rootfs");
     root_ = TRY(container::VerifyRoot(plan_, bundle_.policies));
-    stage_ = "create";
+    EnterStage("create");
     making_ = true;
     Result<container::Launched> made = MakeContainer();
     if (!made && hooks_ran_) {
@@ -378,7 +383,7 @@ class Creation {
       }
     };
     if (start_) {
-      stage_ = "start";
+      EnterStage("start");
       // Still locked, and undone whole where it fails.
       TRY(StartOpened(settings_, *directory_, *bundle_.spec, state_, StartsAtOnce()));
     }

@@ -6,6 +6,7 @@
 #include "runtime/evidence/event_log.h"
 #include "runtime/evidence/readback.h"
 #include "shim/cli/commands.h"
+#include "shim/cli/telemetry.h"
 #include "shim/native/foreground.h"
 
 namespace nucleus::shim {
@@ -24,6 +25,7 @@ Result<> AdoptOrphans(bool wanted) {
 }
 
 Result<> DeleteEnded(const container::Settings& settings, const std::string& id) {
+  container::Enter(settings, "delete");
   if (settings.events != nullptr) {
     settings.events->Hold(id);
   }
@@ -74,6 +76,7 @@ Result<int> Run(const container::Settings& settings, const RunCommand& command, 
   const std::string& id = command.options.id;
   container::Bundle bundle = TRY(container::OpenBundle(settings, command.options));
   Backend& backend = Route(backends, bundle.annotations);
+  telemetry::NoteMode(bundle.annotations);
   if (command.detach) {
     const container::Launched process = TRY(backend.CreateAndStart(settings, command.options, std::move(bundle)));
     if (process.ready) {
@@ -86,6 +89,7 @@ Result<int> Run(const container::Settings& settings, const RunCommand& command, 
   TRY(AdoptOrphans(command.subreaper));
   const SignalGate signals = TRY(SignalGate::Make());
   container::Launched process = TRY(backend.CreateAndStart(settings, command.options, std::move(bundle)));
+  container::Enter(settings, "process");
   const Result<int> status = Accompany(signals, process);
   TellEnd(settings, "exited", id, process.pid, status);
   if (!command.keep) {
@@ -97,12 +101,14 @@ Result<int> Run(const container::Settings& settings, const RunCommand& command, 
 Result<int> Exec(const container::Settings& settings, const ExecCommand& command, const Backends& backends) {
   const std::string& id = command.options.id;
   Backend& backend = Route(backends, settings, id);
+  container::Enter(settings, "exec");
   if (command.options.detach) {
     TRY(TellExec(settings, id, backend.Exec(settings, command.options)));
     return 0;
   }
   const SignalGate signals = TRY(SignalGate::Make());
   container::Launched process = TRY(TellExec(settings, id, backend.Exec(settings, command.options)));
+  container::Enter(settings, "process");
   const Result<int> status = Accompany(signals, process);
   TellEnd(settings, "exec-ended", id, process.pid, status);
   return status;
@@ -117,6 +123,7 @@ Result<int> Restore(const container::Settings& settings, const RestoreCommand& c
   const SignalGate signals = TRY(SignalGate::Make());
   container::Launched process =
       TRY(TellRestored(settings, command.options.id, container::Restore(settings, command.options, command.criu)));
+  container::Enter(settings, "process");
   const Result<int> status = Accompany(signals, process);
   TellEnd(settings, "exited", command.options.id, process.pid, status);
   TRY(DeleteEnded(settings, command.options.id));

@@ -291,17 +291,17 @@ std::string NotifySocket() {
 
 // Where a bundle is named, that of what is to be.
 std::string BundleOf(const Command& command) {
-  return std::visit(
-      []<class T>(const T& one) -> std::string {
-        if constexpr (requires { one.options.bundle; }) {
-          return container::AbsolutePath(one.options.bundle).value_or("");
-        } else if constexpr (requires { one.id + one.bundle; }) {
-          return container::AbsolutePath(one.bundle).value_or("");
-        } else {
-          return {};
-        }
-      },
-      command);
+  const std::string* named = nullptr;
+  if (const auto* create = std::get_if<CreateCommand>(&command)) {
+    named = &create->options.bundle;
+  } else if (const auto* run = std::get_if<RunCommand>(&command)) {
+    named = &run->options.bundle;
+  } else if (const auto* restore = std::get_if<RestoreCommand>(&command)) {
+    named = &restore->options.bundle;
+  } else if (const auto* learn = std::get_if<LearnCommand>(&command)) {
+    named = &learn->bundle;
+  }
+  return named != nullptr ? container::AbsolutePath(*named).value_or("") : "";
 }
 
 // Of what is done to a container in its life; looking at it is no part of that.

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import unittest
 
 import callers
@@ -584,6 +585,36 @@ class Faults(Gvisor):
                         self.wait_stopped()
                         self.assertFails(self.kill("TERM"), "container not running")
                     self.assertOk(self.delete("--force"))
+
+    def killed_within_create(self, victims):
+        """`create`, in which the processes that `victims` gives are killed after ever more time; how many of them ended so."""
+        self.sh("exec sleep 1000")
+        self.write()
+        killed = 0
+        for step in range(1, 31):
+            with self.subTest(milliseconds=step * 10):
+                create = subprocess.Popen([RUNTIME, "--root", self.root, "create", "--bundle", self.bundle, self.id],
+                                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(step / 100)
+                for pid in victims(create):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                status = create.wait(60)
+                killed += status != 0
+                if status not in (0, -signal.SIGKILL):
+                    self.assertNothingLeft()  # create has seen it, and cleared up itself
+                elif self.root.exists() and self.id in os.listdir(self.root):
+                    self.assertOk(self.delete("--force"))
+                wait_until(lambda: not processes_of(str(self.root)), "the end of runsc's processes")
+                self.assertNothingLeft()
+        return killed
+
+    def test_runsc_is_killed_at_any_time_of_create(self):
+        self.assertGreater(self.killed_within_create(
+            lambda create: [pid for pid in processes_of(str(self.root)) if pid != create.pid]), 3)
+
+    def test_the_runtime_is_killed_at_any_time_of_create(self):
+        self.assertGreater(self.killed_within_create(lambda create: [create.pid]), 3)
 
     def test_a_runsc_that_hangs_is_ended(self):
         # The probe waits for ever when it is asked to; runsc's questions are not among its words, so a program that does.

@@ -8,7 +8,9 @@ import unittest
 from harness import IS_NUCLEUS, NetworkNamespace, children, main, wait_until
 from networks import NetworkCase
 from test_egress import allow
-from test_gvisor import RUNSC
+from test_faults import HAS_SWITCH
+from test_gvisor import RUNSC, processes_of
+from test_network_modes import STAGES
 
 POLICY = allow("192.0.2.1/32 tcp/80 udp/5000", "198.51.100.0/24")
 
@@ -111,6 +113,37 @@ class SandboxBridge(GvisorNetwork):
             for process in children(gate):
                 os.kill(process, signal.SIGKILL)
         self.wait_stopped()
+
+class Faults(GvisorNetwork):
+    """Each stage of the network fails, and is the last of its process: an error, and nothing is left."""
+
+    network = "bridge"
+
+    def setUp(self):
+        super().setUp()
+        if not HAS_SWITCH:
+            self.skipTest("this build has no fault switch")
+        (self.rootfs / "etc").mkdir(exist_ok=True)
+        (self.rootfs / "etc" / "resolv.conf").touch()
+        self.policy('[[allow]]\ndomain = "api.example.com"\n[dns]\nservers = ["192.0.2.1"]\n')
+        self.process["args"] = ["/bin/sleep", "1000"]
+
+    def assertNothingIsLeft(self):
+        self.assertEqual(os.listdir(self.root) if self.root.exists() else [], [])
+        wait_until(lambda: not processes_of(str(self.root)), "the end of runsc's processes")
+        wait_until(lambda: set(self.host.links()) == {"lo", "up0"}, "no links")
+        self.assertEqual(self.host.run("nft", "list", "tables"), "")
+
+    def test_each_stage(self):
+        for stage in STAGES:
+            with self.subTest(stage=stage):
+                self.assertFails(self.create(env={**os.environ, "NUCLEUS_FAULT": stage}), f"injected fault at {stage}")
+                self.assertNothingIsLeft()
+            with self.subTest(kill=stage):
+                self.assertNotEqual(self.create(env={**os.environ, "NUCLEUS_FAULT": f"kill:{stage}"}).status, 0)
+                self.runtime("delete", "--force", self.id)
+                self.assertNothingIsLeft()
+
 
 class SandboxOci(GvisorNetwork):
     """In a namespace that somebody else has plugged links into."""

@@ -20,6 +20,7 @@ import tempfile
 import time
 import unittest
 
+import gvisor
 import stream
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
@@ -288,6 +289,8 @@ class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
+        if GVISOR and (reason := gvisor.differs(self)):
+            self.skipTest(f"gVisor: {reason}")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="nucleus-test."))
         self.addCleanup(self._remove_directory)
         self.bundle = self.directory / "bundle"
@@ -331,7 +334,36 @@ class Case(unittest.TestCase):
     # ---- the runtime's command line
 
     def runtime(self, *args, **keywords):
-        return command([RUNTIME, "--root", self.root, *args], **keywords)
+        result = command([RUNTIME, "--root", self.root, *args], **keywords)
+        if GVISOR:
+            self._gvisor_refused = gvisor.refusal(result) or self._gvisor_refused
+        return result
+
+    # A test that cannot be as it is written inside of gVisor is skipped with the reason: nucleus's own word, or that of
+    # gvisor.py's list.
+
+    _gvisor_refused = None
+
+    def _callTestMethod(self, method):
+        with self._told_by_gvisor():
+            super()._callTestMethod(method)
+
+    @contextlib.contextmanager
+    def subTest(self, *args, **keywords):
+        with super().subTest(*args, **keywords), self._told_by_gvisor():
+            yield
+
+    @contextlib.contextmanager
+    def _told_by_gvisor(self):
+        self._gvisor_refused = None
+        try:
+            yield
+        except unittest.SkipTest:
+            raise
+        except Exception:
+            if self._gvisor_refused:
+                raise unittest.SkipTest(f"gVisor: {self._gvisor_refused}") from None
+            raise
 
     def create(self, *flags, id=None, **keywords):
         self.write()

@@ -557,6 +557,20 @@ class Units(ComposeCase):
         self.assertEqual(self.init("web"), web)
         self.assertNotEqual(self.init("db"), db)
 
+    def test_another_unit_while_the_one_before_is_referred_to(self):
+        self.write(self.service("web", more='depends_on = ["db"]') + self.service("db"))
+        self.up()
+        before = self.init("web")
+        self.write(self.service("web", more='depends_on = ["db"]') + self.service("db", more='health-cmd = "true"'))
+        result = self.compose("up")
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("systemd keeps it as it was before", result.err)
+        self.assertEqual(self.init("web"), before)
+        self.assertEqual(self.ps()["db"]["state"], "running")
+        self.assertOk(self.compose("down"))
+        self.up()
+        self.assertEqual(self.show("db", "Type"), "notify")
+
 
 class Supervise(ComposeCase):
     """What a unit of systemd's executes; here somebody else does."""

@@ -80,6 +80,25 @@ class GvisorDemands(Demands):
                 else:
                     self.assertRefused(name)
 
+    def test_a_umask_and_ambient_capabilities(self):
+        def umask():
+            self.process["user"]["umask"] = 0o77
+
+        def ambient():
+            self.process["user"].pop("umask")
+            self.add_capabilities("CAP_KILL", sets=("bounding", "permitted", "effective", "inheritable", "ambient"))
+            self.config["annotations"]["dev.nucleus.policy.capabilities"] = pin(self.bundle / "caps.toml", 'keep = ["CAP_KILL"]\n')
+
+        for stage, change in (("umask", umask), ("ambient", ambient)):
+            with self.subTest(stage=stage):
+                change()
+                if self.MODE == "agent":
+                    self.assertOk(self.create())
+                    self.assertIn(f"gvisor.{stage}", self.degradations())
+                    self.assertOk(self.delete("--force"))
+                else:
+                    self.assertRefused(stage)
+
     def test_capabilities_that_production_refuses(self):
         if self.MODE != "production":
             self.skipTest("the others take them, and a sandbox of each would be all that differs")

@@ -14,7 +14,7 @@ import threading
 import unittest
 
 import test_rootless
-from harness import RUNTIME, Case, cgroup_directories, command, is_alive, main, wait_until
+from harness import RUNTIME, SLOW, Case, cgroup_directories, command, is_alive, main, wait_until
 from networks import NetworkCase
 
 
@@ -483,7 +483,7 @@ class Sandbox(SandboxTests, Case):
         process.wait(60)
 
     def test_timeout(self):
-        result = self.sh("trap 'echo asked; exit 3' TERM; sleep 1000 & wait", "--timeout", "300ms")
+        result = self.sh("trap 'echo asked; exit 3' TERM; sleep 1000 & wait", "--timeout", f"{300 * SLOW:.0f}ms")
         self.assertEqual((result.status, result.out), (124, "asked\n"), result)
         self.assertIn("--timeout", result.err)
         self.assertEqual(self.sh("exit 5", "--timeout", "1h").status, 5)

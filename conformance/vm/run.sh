@@ -40,6 +40,7 @@ case $lsm in
     ;;
 esac
 default_modules=(modules cgroups devices lsm systemd service netdevices rootless:Cgroups attest:Verity
+                 compose:Units,Supervise daytwo:Systemd sandbox:Sandbox.test_run_may_be_mounted_noexec
                  checkpoint:Refusals,Life.test_there_and_back,Life.test_terminal,Life.test_readonly_root_and_cgroup_mount,Life.test_seccomp_and_masks,Life.test_faults)
 
 fail() {

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "base/fd.h"
+#include "base/sha256.h"
 #include "front/compose/bundles.h"
 #include "front/compose/spec_file.h"
 #include "front/service/health_monitor.h"
@@ -73,6 +74,18 @@ Result<> AwaitUnit(const Globals& globals, const ServiceSpec& spec, const std::s
   return std::unexpected(Failure("no sign of its supervisor: systemctl status " + UnitName(spec.id), ETIMEDOUT));
 }
 
+// What the unit names, so that it is the same one whatever its service's file is called: a link beside that.
+Result<std::string> LinkFor(const ServiceSpec& spec, const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string link = path.substr(0, slash + 1) + ".unit." + spec.id;
+  const std::string fresh = link + ".new";
+  if ((::unlink(fresh.c_str()) != 0 && errno != ENOENT) || ::symlink(path.c_str() + slash + 1, fresh.c_str()) != 0 ||
+      ::rename(fresh.c_str(), link.c_str()) != 0) {
+    return std::unexpected(SysError("link", link));
+  }
+  return link;
+}
+
 }  // namespace
 
 systemd::Request UnitOf(const Globals& globals, const ServiceSpec& spec, const std::string& path, bool user) {
@@ -105,6 +118,9 @@ systemd::Request UnitOf(const Globals& globals, const ServiceSpec& spec, const s
     add(std::move(after));
     add(std::move(wants));
   }
+  if (const Result<std::string> text = systemd::Encode(request)) {
+    add({.name = "Environment", .signature = "as", .items = {"NUCLEUS_UNIT=" + Sha256Hex(*text)}});
+  }
   return request;
 }
 
@@ -118,14 +134,15 @@ Result<> Launch(const Globals& globals, const ServiceSpec& spec, const std::stri
     return StartService(globals, spec, hooks);
   }
   TRY(prepare());
-  const std::string failed = path + kFailed;
+  const std::string link = TRY(LinkFor(spec, path));
+  const std::string failed = link + kFailed;
   ::unlink(failed.c_str());
   // What is known of one before is not to be taken for this one.
   if (const Result<> forgotten = ForgetService(globals, spec.id); !forgotten && forgotten.error().code != ENOENT) {
     return forgotten;
   }
-  TRY(systemd::Ask(UnitOf(globals, spec, path, user)));
-  const Result<> started = AwaitUnit(globals, spec, path);
+  TRY(systemd::Ask(UnitOf(globals, spec, link, user)));
+  const Result<> started = AwaitUnit(globals, spec, link);
   ::unlink(failed.c_str());
   return started;
 }

@@ -35,11 +35,14 @@ BOOST_AUTO_TEST_CASE(the_unit_of_a_service) {
       (List(command.begin() + 1, command.end()) == List{"nucleus", "--root", "/x", "compose", "supervise", "/spec"}));
   // As it is sent.
   BOOST_TEST((systemd::Decode(systemd::Encode(plain).value()).value().properties == plain.properties));
+  // By its mark systemd's own is known to be the same, whatever the service's container is.
+  BOOST_TEST((Items(UnitOf(globals, spec, "/spec", false), "Environment") == Items(plain, "Environment")));
   spec.health.command = {"true"};
   spec.labels["compose.after"] = "";
   const systemd::Request notify = UnitOf(globals, spec, "/spec", true);
   BOOST_TEST((Items(notify, "Type") == List{"notify"}));
   BOOST_TEST(Items(notify, "After").empty());
+  BOOST_TEST((Items(notify, "Environment") != Items(plain, "Environment")));
   BOOST_TEST(notify.user);
 }
 

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <memory>
 
 #include "base/sha256.h"
@@ -27,6 +29,16 @@ constexpr std::size_t kSalt = 32;
 constexpr const char* kNumbersFile = "numbers";
 constexpr const char* kLockFile = "lock";
 constexpr const char* kPrefix = "compose.";
+constexpr const char* kEphemeral = "/volumes";
+
+// Since Linux 6.3 (mount_setattr(2)). Each service has ids of its own, to which a volume's owner is mapped.
+bool TmpfsTakesIdMappings() {
+  struct utsname host{};
+  int major = 0;
+  int minor = 0;
+  return ::uname(&host) == 0 && std::sscanf(host.release, "%d.%d", &major, &minor) == 2 &&
+         std::pair{major, minor} >= std::pair{6, 3};
+}
 
 // Lines of NAME NUMBER. What is malformed is nobody's.
 Numbers ReadNumbers(const std::string& path) {
@@ -125,7 +137,10 @@ Result<Project> Project::Find(const Globals& globals, const std::string& name) {
   }
   // Beside the services': their logs and states are there.
   const std::string services = TRY(ServicesDirectory(globals));
-  project.volumes_ = services.substr(0, services.size() - std::string_view{"services"}.size()) + "volumes/" + name;
+  const std::string beside = services.substr(0, services.size() - std::string_view{"services"}.size());
+  project.volumes_ = beside + "volumes/" + name;
+  project.ephemeral_ = ::geteuid() != 0 || TmpfsTakesIdMappings() ? project.directory_ + kEphemeral
+                                                                  : beside + "volumes/.ephemeral/" + name;
   return project;
 }
 
@@ -162,7 +177,7 @@ Result<> Project::Lock() {
 }
 
 std::string Project::VolumePath(const std::string& volume, bool persistent) const {
-  return (persistent ? volumes_ : directory_ + "/volumes") + "/" + volume;
+  return (persistent ? volumes_ : ephemeral_) + "/" + volume;
 }
 
 Result<Numbers> Project::NumbersOf(const Topology& topology) const {
@@ -199,6 +214,13 @@ Result<std::string> Project::Salt() const {
 }
 
 Result<> Project::MakeVolumes(const Topology& topology) const {
+  // What a project has left that went with its directory in memory, at a reboot.
+  const std::string made_before = directory_ + kEphemeral;
+  if (::mkdir(made_before.c_str(), kPass) == 0) {
+    TRY(made_before == ephemeral_ ? Result<>{} : RemoveTree(ephemeral_));
+  } else if (errno != EEXIST) {
+    return std::unexpected(SysError("mkdir", made_before));
+  }
   for (const auto& [name, volume] : topology.volumes) {
     const std::string path = VolumePath(name, volume.persistent);
     TRY(MakeParents(path));
@@ -236,6 +258,7 @@ Result<> Project::Remove() {
   if (::rename(directory_.c_str(), gone.c_str()) != 0) {
     return errno == ENOENT ? Result<>{} : std::unexpected(SysError("rename", directory_));
   }
+  TRY(RemoveTree(ephemeral_));
   lock_.Reset();
   return RemoveTree(gone);
 }

@@ -49,8 +49,9 @@ class Project {
 
   // Makes the volumes. An error where one belongs to somebody else.
   [[nodiscard]] Result<> MakeVolumes(const Topology& topology) const;
+  // The persistent ones.
   [[nodiscard]] Result<> RemoveVolumes() const;
-  // The directory in memory, with all that is in it.
+  // The directory in memory, with all that is in it, and the ephemeral volumes wherever they are.
   Result<> Remove();
 
  private:
@@ -58,6 +59,7 @@ class Project {
   std::string name_;
   std::string directory_;
   std::string volumes_;
+  std::string ephemeral_;  // where ephemeral volumes are
   Fd lock_;
 };
 

@@ -35,8 +35,9 @@ std::string UnitOf(const std::string& id) {
 }
 
 bool SystemdRuns(bool user) {
-  // Who is a service's main process already stays in it.
-  return std::getenv("NOTIFY_SOCKET") == nullptr && std::getenv("INVOCATION_ID") == nullptr &&
+  // Who is a service's main process stays in it (systemd.exec(5)); what a service's processes start is no part of it.
+  const char* main = std::getenv("SYSTEMD_EXEC_PID");
+  return std::getenv("NOTIFY_SOCKET") == nullptr && (main == nullptr || main != std::to_string(::getpid())) &&
          systemd::CheckRunning(user).has_value();
 }
 

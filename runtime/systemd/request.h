@@ -15,8 +15,10 @@ enum class Operation {
   kStart,   // a transient unit, until its job is done
   kSet,     // new values of properties, until the next boot
   kAttach,  // a process (property PIDs) into the unit's cgroup, or one below it (property Subgroup)
-  kLaunch,  // a transient unit, without waiting until it is active
-  kStop,    // kill what is in it, stop it, forget its failure; done as well where there is no such unit
+  // A transient unit, without waiting until it is active. One that has ended and that systemd keeps, since others refer
+  // to it, is started again where its Environment is the request's.
+  kLaunch,
+  kStop,  // kill what is in it, stop it, forget its failure; done as well where there is no such unit
 };
 
 struct Request {

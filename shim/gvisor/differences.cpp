@@ -71,6 +71,13 @@ class Finder {
       Minor("capabilities", "process.capabilities",
             "gVisor does not know CAP_PERFMON, CAP_BPF, CAP_CHECKPOINT_RESTORE");
     }
+    if (sets.ambient != 0) {
+      Minor("ambient", "process.capabilities.ambient", "gVisor has no ambient capabilities");
+    }
+    constexpr mode_t kUmask = 0022;
+    if (plan_.confinement.umask != kUmask) {
+      Minor("umask", "process.user.umask", "gVisor's is 0022");
+    }
   }
 
   void Confinement() {

@@ -5,6 +5,7 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -331,7 +332,52 @@ class Manager {
     if (TRY(AskToStart(request, again))) {
       return {};
     }
-    return std::unexpected(Failure("cannot start " + request.unit + ": " + exists_, EEXIST));
+    // One that has ended is kept while another unit refers to it (After=, Wants=): it is the same one, or none can be
+    // made.
+    if (!TRY(IsKept(request))) {
+      return std::unexpected(Failure("cannot start " + request.unit + ": " + exists_, EEXIST));
+    }
+    CallError error;
+    const int result = sd_bus_call_method(bus_, kDestination, kPath, kInterface, "StartUnit", &error.get, nullptr, "ss",
+                                          request.unit.c_str(), "fail");
+    return result < 0 ? BusError("cannot start " + request.unit, result, &error.get) : Result<>{};
+  }
+
+  // Whether there is the unit that `request` would make, by the mark in its environment, and does not run.
+  Result<bool> IsKept(const Request& request) {
+    const auto wanted = std::ranges::find(request.properties, "Environment", &Property::name);
+    CallError error;
+    Message reply;
+    int result = sd_bus_call_method(bus_, kDestination, kPath, kInterface, "GetUnit", &error.get, &reply.get, "s",
+                                    request.unit.c_str());
+    const char* path = nullptr;
+    result = result < 0 ? result : sd_bus_message_read(reply.get, "o", &path);
+    if (result < 0) {
+      return BusError(request.unit, result, &error.get);
+    }
+    char* state = nullptr;
+    char** environment = nullptr;
+    result = sd_bus_get_property_string(bus_, kDestination, path, "org.freedesktop.systemd1.Unit", "ActiveState",
+                                        &error.get, &state);
+    result = result < 0 ? result
+                        : sd_bus_get_property_strv(bus_, kDestination, path, "org.freedesktop.systemd1.Service",
+                                                   "Environment", &error.get, &environment);
+    std::vector<std::string> found;
+    for (char** word = environment; word != nullptr && *word != nullptr; ++word) {
+      found.emplace_back(*word);
+      std::free(*word);
+    }
+    std::free(environment);
+    const std::string_view is = state != nullptr ? state : "";
+    const bool ended = is == "inactive" || is == "failed";
+    std::free(state);
+    if (result < 0) {
+      return BusError(request.unit, result, &error.get);
+    }
+    if (ended && wanted != request.properties.end() && found != wanted->items) {
+      exists_ = "systemd keeps it as it was before, for another unit refers to it";
+    }
+    return ended && wanted != request.properties.end() && found == wanted->items;
   }
 
   Result<bool> StartOnce(const Request& request) {

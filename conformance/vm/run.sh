@@ -160,6 +160,7 @@ mkdir -p "$payload/nix-bundle/tests" "$payload/nix-bundle/module" "$payload/fron
 cp "$project/front/compose/topology.schema.json" "$payload/front/compose/"
 cp -r "$project/nix-bundle/tests/units" "$payload/nix-bundle/tests/"
 cp "$project/nix-bundle/module/health.sh" "$payload/nix-bundle/module/"
+cp -r "$project/docs" "$payload/"
 cp "$probe" "$payload/build/dev/conformance/probe"
 if [[ -x $(dirname "$probe")/netprobe ]]; then
   cp "$(dirname "$probe")/netprobe" "$payload/build/dev/conformance/"

@@ -65,6 +65,13 @@ class EgressCase(NetworkCase):
 
 
 class Rules(EgressCase):
+    def test_a_policy_of_too_many_ranges_is_told_as_such(self):
+        """Only nucleus-net counts them; what it says is what create says."""
+        ports = [f"tcp/{port}" for port in range(1000, 1200, 2)]
+        self.policy(allow(*(f"10.0.{n // 100}.{n % 100 * 2}/32 {' '.join(ports)}" for n in range(660))))
+        self.assertFails(self.create(), "more than 65536 ranges of addresses and ports")
+        self.assertNothingLeft()
+
     def test_what_is_allowed_connects_and_nothing_else(self):
         self.serve("tcp/192.0.2.1/80", "tcp/192.0.2.1/81", "tcp/192.0.2.2/80", "udp/192.0.2.1/5000", "udp/192.0.2.1/5002",
                    "tcp/198.51.100.1/7777", "tcp/2001:db8:1::1/80", "tcp/2001:db8:1::2/80", "udp/198.51.100.1/53")

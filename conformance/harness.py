@@ -121,6 +121,20 @@ def command(args, *, timeout=TIMEOUT, text=True, **keywords):
     return Result(args, status, out, err)
 
 
+def on_terminal(args, **keywords):
+    """Runs a program whose standard error is a terminal: its status, and what it wrote there."""
+    master, slave = os.openpty()
+    process = subprocess.Popen([str(a) for a in args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=slave,
+                               **{"env": os.environ | {"TERM": "xterm"}, **keywords})
+    os.close(slave)
+    text = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has it any more
+        while data := os.read(master, 4096):
+            text += data
+    os.close(master)
+    return process.wait(TIMEOUT), text.decode(errors="replace")
+
+
 def make_rootfs(path):
     """A root filesystem of busybox and its links, and the probe where it has been built."""
     path = pathlib.Path(path)

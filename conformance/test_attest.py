@@ -10,7 +10,7 @@ import struct
 import subprocess
 import unittest
 
-from harness import IS_NUCLEUS, RUNTIME, Case, command, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, Case, command, main, on_terminal, wait_until
 
 HEADER = "nucleus-manifest 1\n"
 ODD = b"a\nb \\ \xff\xc3\xa4"  # newline, space, backslash, invalid and valid UTF-8
@@ -153,6 +153,22 @@ class Create(Attest):
                      ("verify", "-o", "x", self.tree, "m"), ("create", self.directory / "absent"), ("create", self.file)):
             with self.subTest(args=args):
                 self.assertFails(self.attest(*args))
+
+
+class Person(Attest):
+    """What takes longer than a second says so on a terminal, and only there."""
+
+    def test_progress(self):
+        with open(self.tree / "large", "wb") as file:
+            file.truncate(4 << 30)
+        for words in (("create", "--output", self.manifest, self.tree), ("verify", self.tree, self.manifest)):
+            with self.subTest(words=words):
+                status, text = on_terminal([RUNTIME, "attest", *words])
+                self.assertEqual(status, 0, text)
+                self.assertRegex(text, "^\\r(describing|comparing) .*: 1 s\\x1b\\[K")
+                self.assertTrue(text.endswith("\r\x1b[K"), text)
+        status, text = on_terminal([RUNTIME, "attest", "verify", self.tree, self.manifest], env=os.environ | {"TERM": "dumb"})
+        self.assertEqual((status, text), (0, ""))
 
 
 class Verify(Attest):

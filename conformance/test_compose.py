@@ -15,7 +15,7 @@ except ImportError:
     jsonschema = None
 
 import test_rootless
-from harness import PROBE, PROJECT, Case, NetworkNamespace, RUNTIME, command, main, wait_until
+from harness import PROBE, PROJECT, Case, NetworkNamespace, RUNTIME, command, main, on_terminal, wait_until
 from networks import NETPROBE
 from test_sandbox import memory_directories
 
@@ -300,6 +300,14 @@ class Services(ComposeCase):
         self.assertEqual((states["db"]["health"], states["migrate"]["state"], states["migrate"]["exitStatus"]),
                          ("healthy", "ended", 0))
         self.assertEqual(set(self.plan().values()), {"keep"})
+
+    def test_a_person_sees_what_is_waited_for(self):
+        self.write(self.service("db", more='health-cmd = "sleep 2.5"\nhealth-interval = "100ms"\nhealth-timeout = "30s"')
+                   + self.service("web", more='depends_on = { db = "healthy" }'))
+        status, text = on_terminal([*self.host.enter(), RUNTIME, "--root", self.root, "compose", "up", "-f", self.file])
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, "waiting for db: [12] s\\x1b\\[K")
+        self.assertTrue(text.endswith("\r\x1b[K"), text)
 
     def test_down_in_the_other_order(self):
         signal = self.directory / "signal"

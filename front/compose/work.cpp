@@ -11,6 +11,7 @@
 
 #include "base/one_line.h"
 #include "runtime/sys/syscalls.h"
+#include "shim/cli/progress.h"
 
 namespace nucleus::front::compose {
 namespace {
@@ -63,6 +64,8 @@ Result<> Work::Begin(const std::string& name, const Body& body) {
 
 Result<std::vector<Work::News>> Work::Await() {
   std::vector<News> all;
+  shim::ProgressLine line;
+  constexpr int kSecondMs = 1000;
   while (all.empty() && !workers_.empty()) {
     std::vector<pollfd> entries;
     for (const Worker& worker : workers_) {
@@ -70,8 +73,12 @@ Result<std::vector<Work::News>> Work::Await() {
       entries.push_back({.fd = worker.line.get(), .events = POLLIN, .revents = 0});
       entries.push_back({.fd = worker.process.pidfd.get(), .events = POLLIN, .revents = 0});
     }
-    if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR) {
+    const int ready = ::poll(entries.data(), entries.size(), line.wanted() ? kSecondMs : -1);
+    if (ready < 0 && errno != EINTR) {
       return std::unexpected(SysError("poll", ""));
+    }
+    if (ready == 0) {
+      line.Show("waiting for " + Names() + ":");
     }
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       Worker& worker = workers_[i];
@@ -98,6 +105,14 @@ Result<std::vector<Work::News>> Work::Await() {
     std::erase_if(workers_, [](const Worker& worker) { return !worker.process.pidfd; });
   }
   return all;
+}
+
+std::string Work::Names() const {
+  std::string names;
+  for (const Worker& worker : workers_) {
+    names += (names.empty() ? "" : ", ") + worker.name;
+  }
+  return names;
 }
 
 void Work::End(const std::string& name) {

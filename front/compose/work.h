@@ -28,7 +28,7 @@ class Work {
     bool over = false;
     std::string error;  // of one that is over; empty: it went well
   };
-  // Waits until there are any.
+  // Waits until there are any, and tells a person of it.
   Result<std::vector<News>> Await();
   [[nodiscard]] bool empty() const {
     return workers_.empty();
@@ -44,6 +44,7 @@ class Work {
     std::string rest;
     std::string error;
   };
+  [[nodiscard]] std::string Names() const;
   std::vector<Worker> workers_;
 };
 

@@ -9,10 +9,10 @@
 #include <cstdio>
 #include <vector>
 
-#include "front/progress.h"
 #include "front/sandbox/bundle.h"
 #include "front/sandbox/memory_directory.h"
 #include "front/sandbox/tree.h"
+#include "shim/cli/progress.h"
 
 namespace nucleus::front {
 namespace {
@@ -79,11 +79,11 @@ Result<> Sandbox::Prepare(bool terminal) {
   made_ = true;
   BundlePlace place{.path = directory_, .printed = false, .terminal = terminal, .workspace = {}};
   if (copied) {
-    const Progress progress{"copying the workspace", directory_};
+    const shim::Progress progress{"copying the workspace", directory_};
     place.workspace = directory_ + "/workspace";
     workspace_ = TRY_IN("--workspace", WorkspaceCopy::Make(options_->workspace, place.workspace, *ids_));
   }
-  std::optional<Progress> progress;
+  std::optional<shim::Progress> progress;
   if (copied_root) {
     progress.emplace("copying the root filesystem", directory_);
   }
@@ -95,7 +95,7 @@ Result<> Sandbox::Return(const std::function<void(const std::string&)>& warn) {
     return {};
   }
   std::vector<std::string> left_out;
-  const Progress progress{"writing the workspace back", {}};
+  const shim::Progress progress{"writing the workspace back", {}};
   const Result<> written = workspace_->WriteBackChanges(id_, left_out);
   for (const std::string& path : left_out) {
     warn("workspace: " + path + " is neither a file, a directory nor a link, and is left out");

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "policies/pinned_file.h"
 #include "runtime/sys/syscalls.h"
 #include "shim/cli/commands.h"
+#include "shim/cli/progress.h"
 
 namespace nucleus::shim {
 namespace {
@@ -80,15 +82,20 @@ Result<std::string> WriteFile(const attest::Manifest& manifest, const std::strin
   return digest;
 }
 
+Result<attest::Manifest> Describe(const attest::TreeRoot& tree, const AttestCommand& command) {
+  const Progress progress{"describing " + command.directory, {}};
+  return TRY_IN(command.directory, attest::DescribeTree(tree, command.store));
+}
+
 Result<int> Create(const attest::TreeRoot& tree, const AttestCommand& command) {
   if (command.manifest.empty()) {
-    const attest::Manifest manifest = TRY_IN(command.directory, attest::DescribeTree(tree, command.store));
+    const attest::Manifest manifest = TRY(Describe(tree, command));
     const std::string digest = TRY(WriteManifest(manifest, STDOUT_FILENO, "stdout"));
     TRY(WriteAll(STDERR_FILENO, "sha256:" + digest + "\n", "stderr"));
     return 0;
   }
   TRY(CheckOutside(command.manifest, command.directory));
-  const attest::Manifest manifest = TRY_IN(command.directory, attest::DescribeTree(tree, command.store));
+  const attest::Manifest manifest = TRY(Describe(tree, command));
   const std::string digest = TRY(WriteFile(manifest, command.manifest));
   TRY(WriteAll(STDOUT_FILENO, command.manifest + "@sha256:" + digest + "\n", "stdout"));
   return 0;
@@ -106,7 +113,9 @@ Result<int> Verify(const attest::TreeRoot& tree, const AttestCommand& command) {
     }
     manifest = TRY(attest::ParseManifest(text, command.manifest));
   }
+  std::optional<Progress> progress{std::in_place, "comparing " + command.directory, ""};
   const attest::Report report = TRY_IN(command.directory, attest::CompareTree(tree, manifest));
+  progress.reset();
   if (report.count == 0) {
     return 0;
   }

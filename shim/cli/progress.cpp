@@ -1,16 +1,15 @@
-#include "front/progress.h"
+#include "shim/cli/progress.h"
 
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 
 #include "base/fd.h"
 
-namespace nucleus::front {
+namespace nucleus::shim {
 namespace {
 
 std::uint64_t UsedBytes(const std::string& directory) {
@@ -28,8 +27,26 @@ bool IsForAPerson() {
 
 }  // namespace
 
+ProgressLine::ProgressLine() : wanted_(IsForAPerson()), begin_(std::chrono::steady_clock::now()) {
+}
+
+ProgressLine::~ProgressLine() {
+  if (shown_) {
+    (void)WriteAll(STDERR_FILENO, "\r\x1b[K", "");
+  }
+}
+
+void ProgressLine::Show(const std::string& what) {
+  if (wanted_) {
+    const auto gone = std::chrono::steady_clock::now() - begin_;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(gone).count();
+    (void)WriteAll(STDERR_FILENO, "\r" + what + " " + std::to_string(seconds) + " s\x1b[K", "");
+    shown_ = true;
+  }
+}
+
 Progress::Progress(std::string what, std::string directory) : what_(std::move(what)), directory_(std::move(directory)) {
-  if (IsForAPerson()) {
+  if (line_.wanted()) {
     // Signals are the first thread's.
     sigset_t all;
     sigset_t before;
@@ -53,25 +70,14 @@ Progress::~Progress() {
 }
 
 void Progress::Show() {
-  using std::chrono::steady_clock;
-  const steady_clock::time_point begin = steady_clock::now();
   const std::uint64_t before = UsedBytes(directory_);
-  bool shown = false;
   std::unique_lock lock{mutex_};
   while (!ended_.wait_for(lock, std::chrono::seconds{1}, [this] { return over_; })) {
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(steady_clock::now() - begin).count();
     const std::uint64_t now = UsedBytes(directory_);
     constexpr std::uint64_t kMegabyte = 1 << 20;
-    std::string line = "\r" + what_ + ": ";
-    if (now > before + kMegabyte) {
-      line += std::to_string((now - before) / kMegabyte) + " MiB, ";
-    }
-    (void)WriteAll(STDERR_FILENO, line + std::to_string(seconds) + " s\x1b[K", "");
-    shown = true;
-  }
-  if (shown) {
-    (void)WriteAll(STDERR_FILENO, "\r\x1b[K", "");
+    const bool grown = now > before + kMegabyte;
+    line_.Show(what_ + ":" + (grown ? " " + std::to_string((now - before) / kMegabyte) + " MiB," : ""));
   }
 }
 
-}  // namespace nucleus::front
+}  // namespace nucleus::shim

@@ -77,7 +77,7 @@ Result<> AwaitUnit(const Globals& globals, const ServiceSpec& spec, const std::s
 // What the unit names, so that it is the same one whatever its service's file is called: a link beside that.
 Result<std::string> LinkFor(const ServiceSpec& spec, const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  const std::string link = path.substr(0, slash + 1) + ".unit." + spec.id;
+  std::string link = path.substr(0, slash + 1) + ".unit." + spec.id;
   const std::string fresh = link + ".new";
   if ((::unlink(fresh.c_str()) != 0 && errno != ENOENT) || ::symlink(path.c_str() + slash + 1, fresh.c_str()) != 0 ||
       ::rename(fresh.c_str(), link.c_str()) != 0) {

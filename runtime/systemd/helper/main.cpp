@@ -367,7 +367,7 @@ class Manager {
       found.emplace_back(*word);
       std::free(*word);
     }
-    std::free(environment);
+    std::free(static_cast<void*>(environment));
     const std::string_view is = state != nullptr ? state : "";
     const bool ended = is == "inactive" || is == "failed";
     std::free(state);

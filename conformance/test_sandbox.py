@@ -453,7 +453,7 @@ class Sandbox(SandboxTests, Case):
         self.assertGone()
 
     def test_bad_secrets(self):
-        for value in ("nothing", "a:b:c", "fd:x:y", f"{self.work}/absent:x", "fd:99:x"):
+        for value in ("nothing", "a:b:c", "fd:x:y", f"{self.work}/absent:x", "fd:99:x", "/etc/hostname:", "/etc/hostname:a/"):
             self.assertFails(self.sh("true", "--secret", value), "--secret")
         self.assertGone()
 

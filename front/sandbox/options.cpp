@@ -80,6 +80,9 @@ Result<Secret> ParseSecret(const std::string& text) {
     return Bad("must be SRC:DEST, where SRC is a path or fd:N");
   }
   const std::string_view destination = source.substr(colon + 1);
+  if (destination.empty() || destination.ends_with('/')) {
+    return Bad("\"" + std::string{destination} + "\" must be a file's path inside, or one below /run/secrets");
+  }
   secret.destination =
       TRY(Inside(destination.starts_with('/') ? std::string{destination} : "/run/secrets/" + std::string{destination}));
   source = source.substr(0, colon);

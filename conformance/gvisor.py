@@ -10,6 +10,7 @@ REFUSALS = re.compile(r"nucleus: (?:exec failed: )?(?:dev\.nucleus\.runtime gvis
                       r"|--preserve-fds: runsc passes no descriptors"
                       r"|--cgroup: all of a sandbox is in one cgroup"
                       r"|seccomp: runsc \S+ starts processes of exec without"
+                      r"|container paused: gVisor (?:takes no signal but KILL|tells nothing) meanwhile"
                       r"|checkpoint: not for a container that gVisor carries).*))")
 
 # MODULE/CLASS or MODULE/CLASS.TEST: why.

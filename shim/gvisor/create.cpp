@@ -230,9 +230,12 @@ class Creation {
     return container::CompleteNetwork(*net_helper_, state_, save);
   }
 
-  // One run of runsc does both where nothing has to happen in between.
+  // One run of runsc does both where nothing has to happen in between. A terminal gets its size there: a program that
+  // asks at once would be told of none.
   [[nodiscard]] bool StartsAtOnce() const {
-    return start_ && !plan_.deny_uplinks && plan_.hooks.prestart.empty() && plan_.hooks.create_runtime.empty();
+    const bool terminal = plan_.process && plan_.process->terminal;
+    return start_ && !terminal && !plan_.deny_uplinks && plan_.hooks.prestart.empty() &&
+           plan_.hooks.create_runtime.empty();
   }
 
   Result<> LaunchSandbox() {

@@ -37,6 +37,8 @@ DIFFERS = {name: reason for names, reason in (
     ("exec/Terminal.test_in_the_foreground exec/Terminal.test_of_exec exec/Terminal.test_of_init "
      "exec/Terminal.test_owner_is_the_user",
      "its terminal is the host's, passed in: it has no name inside and is not the controlling one"),
+    ("lifecycle/Terminal.test_exec lifecycle/Terminal.test_without_a_terminal_of_the_caller",
+     "its terminal has no name inside"),
     ("hooks/Order.test_poststart_comes_after_execve",
      "the pid that a hook gets is the sandbox's"),
     ("hooks/Place.test_mount_of_createruntime_by_nsenter_is_seen_inside",

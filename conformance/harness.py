@@ -350,7 +350,7 @@ class Case(unittest.TestCase):
     def runtime(self, *args, **keywords):
         result = command([RUNTIME, "--root", self.root, *args], **keywords)
         if GVISOR:
-            self._gvisor_refused = gvisor.refusal(result) or self._gvisor_refused
+            self._gvisor_refused = gvisor.refusal(result)  # what fails next is about this command
         return result
 
     # A test that cannot be as it is written inside of gVisor is skipped with the reason: nucleus's own word, or that of

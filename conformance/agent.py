@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101
 CONTINUE = 1
@@ -53,6 +54,13 @@ class Agent:
                     text += data
             if text:  # a container that was deleted before it had a filter connects and says nothing
                 self.states.append(json.loads(text))
+
+    def sent(self, count):
+        """All states, once there are `count`: a call may be answered before what came with its listener is read to its end."""
+        end = time.monotonic() + 60
+        while len(self.states) < count and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.states
 
     def serve(self, listener):
         while True:

@@ -471,9 +471,8 @@ class SlowExec(Escape):
         self.held = subprocess.Popen(
             [self.runtime_path(), "--root", self.root, "exec", self.id, "/bin/sleep", "0"], stdin=subprocess.DEVNULL)
         self.addCleanup(self.end_held)
-        # What was sent with the listener is read to its end after the first of its calls has been answered.
-        harness.wait_until(lambda: len(calls) == 2 and len(agent.states) == 2, "an exec at its last syscall")
-        pid = agent.states[1]["pid"]
+        harness.wait_until(lambda: len(calls) == 2, "an exec at its last syscall")
+        pid = agent.sent(2)[1]["pid"]
         status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
         inside = next(line for line in status if line.startswith("NSpid:")).split()[-1]
         return pid, inside

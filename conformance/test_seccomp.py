@@ -445,7 +445,7 @@ class Notify(Seccomp):
         self.config["annotations"] = {"org.example.key": "value"}
         self.running()
         state = self.state()
-        (message,) = agent.states
+        (message,) = agent.sent(1)
         self.assertEqual(message["fds"], ["seccompFd"])
         self.assertEqual(message["metadata"], "some metadata")
         self.assertEqual(message["pid"], state["pid"])
@@ -463,13 +463,13 @@ class Notify(Seccomp):
         agent = self.agent(lambda number, args: (77, 0, 0), "getpgid")
         self.running()
         self.assertEqual(self.exec_probe("syscall", GETPGID)["ret"], 77)
-        self.assertEqual(len(agent.states), 2)
+        self.assertEqual(len(agent.sent(2)), 2)
         self.assertEqual(agent.states[1]["state"]["status"], "running")
         self.assertEqual(agent.states[1]["state"]["pid"], self.state()["pid"])
         # The agent reads the memory of the process: it is told the pid that the host knows.
         pid_file = self.directory / "pid"
         self.assertOk(self.exec("/bin/sleep", "1000", flags=["--detach", "--pid-file", pid_file]))
-        self.assertEqual(agent.states[2]["pid"], int(pid_file.read_text()))
+        self.assertEqual(agent.sent(3)[2]["pid"], int(pid_file.read_text()))
 
     def test_syscalls_that_the_runtime_itself_uses(self):
         names = ("sendmsg", "sendto", "write", "execve", "execveat", "capset", "wait4", "close", "recvmsg", "fcntl",

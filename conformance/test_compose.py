@@ -19,6 +19,7 @@ from harness import PROBE, PROJECT, Case, NetworkNamespace, RUNTIME, command, ma
 from networks import NETPROBE
 from test_sandbox import memory_directories
 
+RUNSC = shutil.which("runsc")
 IDLE = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
 
 
@@ -486,6 +487,25 @@ class Networks(ComposeCase):
         self.up()
         self.assertEqual(self.init("web"), web)
         wait_until(lambda: self.reach("web", "db") == "ok", "the new one")
+
+    @unittest.skipUnless(RUNSC, "runsc is not installed")
+    def test_of_gvisors_among_others(self):
+        """What one of gVisor's sees it says in its log: its exec takes no filter with older runscs."""
+        ask = "/bin/netprobe dns $(sed -n 's/^nameserver //p' /etc/resolv.conf) %s 1"
+        script = (f"uname -r; until set -- $({ask % 'db'}); [ \"$1\" = 0 ] && r=$(/bin/netprobe tcp $2 8080) && "
+                  f"[ \"${{r%% *}}\" = ok ]; do sleep 0.1; done; echo reached db; {ask % 'alone'}; "
+                  "while :; do /bin/netprobe listen 8080; done")
+        self.write(self.service("web", ["/bin/sh", "-c", script], 'runtime = "gvisor"\npublish = ["8081:8080"]', ["front"])
+                   + self.server("db", ["front"]) + self.server("alone", ["other"]) + "[networks.front]\n[networks.other]\n")
+        self.up()
+        wait_until(lambda: self.reach("db", "web") == "ok", "its server")
+        kernel, *lines = self.compose("logs", "web").out.splitlines()
+        self.assertNotEqual(kernel, os.uname().release)
+        self.assertEqual([line.split()[0] for line in lines[:2]], ["reached", "5"])
+        self.assertEqual(self.reach("alone", "web"), "rcode 5")
+        wait_until(lambda: self.host.run(NETPROBE, "tcp", "127.0.0.1", "8081").split()[0] == "ok", "the published port")
+        self.assertOk(self.compose("down"))
+        self.assertEqual(set(self.host.links()), {"lo"})
 
     def test_published_ports_and_egress(self):
         self.write(self.server("web", ["front"], 'publish = ["8080:8080"]\nallow = ["192.0.2.0/24:tcp/80"]\ndeny = ["192.0.2.9"]')

@@ -672,7 +672,14 @@ class Sandbox(SandboxTests, Case):
     def test_gvisor_is_an_annotation(self):
         bundle = self.directory / "printed"
         self.assertOk(self.sh("true", "--print-bundle", bundle, "--runtime", "gvisor"))
-        self.assertEqual(json.loads((bundle / "config.json").read_text())["annotations"]["dev.nucleus.runtime"], "gvisor")
+        annotations = json.loads((bundle / "config.json").read_text())["annotations"]
+        self.assertEqual(annotations["dev.nucleus.runtime"], "gvisor")
+        self.assertNotIn("dev.nucleus.gvisor.network", annotations)
+        # With a link it has to be asked for: gVisor's default is none.
+        linked = self.directory / "linked"
+        self.assertOk(self.sh("true", "--print-bundle", linked, "--runtime", "gvisor", "--allow", "192.0.2.0/24:tcp/80"))
+        annotations = json.loads((linked / "config.json").read_text())["annotations"]
+        self.assertEqual(annotations["dev.nucleus.gvisor.network"], "sandbox")
         self.assertFails(self.sh("true", "--runtime", "runc"), "--runtime", "native, gvisor")
 
     def test_user_and_names(self):

@@ -160,6 +160,10 @@ void Annotations(JsonWriter& out, const SandboxOptions& options, const ConfigPar
   if (options.runtime != "native") {
     out.Key("dev.nucleus.runtime").String(options.runtime);
   }
+  // gVisor has no link unless it is asked for one; its own stack, for the host's would be the larger surface.
+  if (options.runtime == "gvisor" && parts.network != "none") {
+    out.Key("dev.nucleus.gvisor.network").String("sandbox");
+  }
   out.Key("dev.nucleus.network").String(parts.network);
   std::string publish;
   for (const std::string& ports : options.publish) {

@@ -529,7 +529,12 @@ class RootPropagation(Mounts):
                 self.assertOk(result)
                 before, after = result.out.split("\n\n")
                 self.assertIn(" /proc ", before)
-                self.assertEqual(after.strip(), before.strip(), "the host's mounts have changed")
+                self.assertEqual(self.but_others(after), self.but_others(before), "the host's mounts have changed")
+
+    def but_others(self, mountinfo):
+        """Without what tests beside this one have: a directory that is removed takes what is mounted on it along, here too."""
+        return [line for line in mountinfo.split("\n")
+                if line and ("/nucleus-" not in line or str(self.directory) in line)]
 
     def test_mounts_inside_stay_inside(self):
         self.add_capabilities("CAP_SYS_ADMIN")

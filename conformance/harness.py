@@ -30,6 +30,7 @@ IS_NUCLEUS = os.path.basename(RUNTIME).startswith("nucleus")
 BUSYBOX = os.environ.get("BUSYBOX", "/bin/busybox")
 # Bundles ask for gVisor, where they do not say otherwise: the same tests of the other backend (report.py gvisor:PATH).
 GVISOR = os.environ.get("NUCLEUS_TEST_BACKEND") == "gvisor"
+KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
 SLOW = float(os.environ.get("NUCLEUS_TEST_SLOW", "1"))  # factor on every wait, for an emulated processor
 TIMEOUT = 60 * SLOW  # seconds that any one command may take before the test fails: hanging is a failure, not a wait
 

@@ -568,7 +568,7 @@ class MemoryPolicy(Case):
         self.assertEqual(self.policy(mode="MPOL_LOCAL")[0], 4)
         self.assertEqual(self.policy(mode="MPOL_PREFERRED_MANY", nodes="0"), (5, 1))
         self.assertEqual(self.policy(mode="MPOL_DEFAULT"), (0, 0))
-        if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 9):
+        if harness.KERNEL >= (6, 9):
             self.assertEqual(self.policy(mode="MPOL_WEIGHTED_INTERLEAVE", nodes="0"), (6, 1))
         else:
             self.linux["memoryPolicy"] = {"mode": "MPOL_WEIGHTED_INTERLEAVE", "nodes": "0"}

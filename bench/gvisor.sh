@@ -5,7 +5,12 @@
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
 rounds=${ROUNDS:-10}
-nucleus=${NUCLEUS:-$project/build/release/shim/nucleus}
+build=${BUILD:-$project/build/bench}  # a release that runs its own helpers, not those that are installed
+nucleus=${NUCLEUS:-$build/shim/nucleus}
+if [[ ! -x $nucleus ]]; then
+  "$project/setup.sh" build test bench
+  (cd "$project" && cmake --preset release -B "$build" -DNUCLEUS_OWN_HELPERS=ON >/dev/null && cmake --build "$build") >&2
+fi
 work=$(mktemp -d /tmp/nucleus-bench.XXXXXX)
 states=$(mktemp -d /dev/shm/nucleus-bench.XXXXXX)
 trap 'rm -rf "$work" "$states"' EXIT

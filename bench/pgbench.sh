@@ -3,6 +3,7 @@
 # policies pinned, in gVisor by runsc alone, and in gVisor through nucleus.
 #   bench/pgbench.sh
 #   ROUNDS=10 SECONDS_EACH=20 CLIENTS=4 bench/pgbench.sh   NUCLEUS=PATH another binary
+#   FORMS="runsc gvisor" LOADS=select bench/pgbench.sh     of host, production, runsc, gvisor; of select, tpcb
 # Needs root, runsc and 2 GiB of /dev/shm, where the databases are: it is the processor that is compared, not a disk. Prints
 # targets beside results and asserts nothing about time.
 set -euo pipefail
@@ -113,14 +114,15 @@ measure() {  # FORM PGBENCH-OPTIONS...: transactions per second
   esac
 }
 
-forms=(host production runsc gvisor)
+read -ra forms <<<"${FORMS:-host production runsc gvisor}"
+read -ra loads <<<"${LOADS:-select tpcb}"
 for ((round = 0; round < rounds; ++round)); do
   echo "round $((round + 1)) of $rounds" >&2
   order=("${forms[@]}")
   if ((round % 2)); then
-    order=(production host gvisor runsc)
+    mapfile -t order < <(printf '%s\n' "${forms[@]}" | tac)
   fi
-  for load in select tpcb; do
+  for load in "${loads[@]}"; do
     options=()
     [[ $load == tpcb ]] || options=(-S)
     for form in "${order[@]}"; do
@@ -139,12 +141,15 @@ for line in open(sys.argv[1]):
 print(f"PostgreSQL 15, scale 10, {sys.argv[2]} rounds of {sys.argv[3]} s, {sys.argv[4]} clients: transactions per second, median [quartiles' distance]\n")
 names = {"host": "bare host", "production": "nucleus, production, all policies", "runsc": "runsc alone", "gvisor": "nucleus with gVisor"}
 for load, title in (("select", "select-only"), ("tpcb", "TPC-B")):
-    print(title)
+    if any(measured == load for measured, _ in results):
+        print(title)
     for form, against in (("host", None), ("production", "host"), ("runsc", "host"), ("gvisor", "runsc")):
-        values = results[load, form]
+        values = results.get((load, form))
+        if not values:
+            continue
         spread = statistics.quantiles(values, n=4) if len(values) > 1 else [0, 0, 0]
         line = f"  {names[form]:36} {statistics.median(values):9.0f} [{spread[2] - spread[0]:.0f}]"
-        if against:
+        if (load, against) in results:
             pairs = [a / b for a, b in zip(values, results[load, against])]
             target = {"production": "  (target: within 2 %)", "gvisor": "  (target: within 2 %)"}.get(form, "")
             line += f"  {statistics.median(pairs):6.3f} of {names[against]}{target}"

@@ -791,7 +791,7 @@ class Exec(Case):
         self.running()
         for path in cgroup_directories(self.id):
             os.mkdir(f"{path}/sub")
-            if os.path.exists(f"{path}/cpuset.cpus"):  # a cpuset that is empty takes no process
+            if os.path.exists(f"{path}/sub/cpuset.cpus"):  # of v1: a cpuset that is empty takes no process
                 for file in ("cpuset.cpus", "cpuset.mems"):
                     pathlib.Path(path, "sub", file).write_text(pathlib.Path(path, file).read_text())
         result = self.exec("sleep", "1001", flags=["--detach", "--pid-file", self.directory / "p", "--cgroup", "/sub"])

@@ -37,7 +37,7 @@ class Comparison {
     CheckPaths(found);
   }
 
-  std::vector<std::string> findings;
+  std::multimap<std::string, std::string> findings;  // by path: the kernel gives a mount any number that is free
 
  private:
   struct Mount {
@@ -119,7 +119,7 @@ class Comparison {
   }
 
   void Find(const std::string& path, const std::string& what) {
-    findings.push_back(path + ": " + what);
+    findings.emplace(path, what);
   }
 
   void Check(const Mount& mount) {
@@ -214,7 +214,12 @@ Result<Found> Look(const plan::Rootfs& plan, const Handles& handles) {
 }  // namespace
 
 std::vector<std::string> CompareMounts(const plan::Rootfs& plan, const Ledger& ledger, const Found& found) {
-  return std::move(Comparison{plan, ledger, found}.findings);
+  const Comparison comparison{plan, ledger, found};
+  std::vector<std::string> findings;
+  for (const auto& [path, what] : comparison.findings) {
+    findings.push_back(path + ": " + what);
+  }
+  return findings;
 }
 
 Result<> AuditMounts(const plan::Rootfs& plan, const Handles& handles) {

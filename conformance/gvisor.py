@@ -1,5 +1,6 @@
 """Of the tests that are run with both backends (report.py gvisor:PATH): what gVisor has not, so that a test cannot be as it
-is written. Each reason is in docs/gvisor.md too."""
+is written. Such a test is not run, so that an entry which is out of date, or hides a defect of ours, is not noticed by itself;
+not all of these are told by `explain` yet."""
 
 import re
 import sys

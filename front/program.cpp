@@ -19,16 +19,6 @@ namespace {
 
 constexpr const char* kProgram = NUCLEUS_PROGRAM;
 
-std::vector<char*> Pointers(Words& words) {
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    pointers.push_back(word.data());
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 }  // namespace
 
 int Globals::EventsFd() const {
@@ -52,7 +42,7 @@ Result<Child> StartNucleus(const Globals& globals, const Words& arguments, const
   Words words = {"nucleus"};
   words.insert(words.end(), globals.words.begin(), globals.words.end());
   words.insert(words.end(), arguments.begin(), arguments.end());
-  const std::vector<char*> argv = Pointers(words);
+  const std::vector<char*> argv = sys::Pointers(words);
   Child child;
   child.pid = TRY(sys::Clone3({.pidfd = &child.pidfd}));
   if (child.pid == 0) {

@@ -64,8 +64,8 @@ Result<Pipe> MakePipe() {
     failure = errno;
   } else {
     const std::vector<std::string> path_alone = {hook.path};
-    const std::vector<char*> argv = Pointers(hook.args.empty() ? path_alone : hook.args);
-    const std::vector<char*> envp = Pointers(hook.env);
+    const std::vector<char*> argv = sys::Pointers(hook.args.empty() ? path_alone : hook.args);
+    const std::vector<char*> envp = sys::Pointers(hook.env);
     ::execve(hook.path.c_str(), argv.data(), envp.data());
     failure = errno;
   }

@@ -84,16 +84,6 @@ std::string_view Variable(const std::vector<std::string>& env, std::string_view 
 
 }  // namespace
 
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (const std::string& text : strings) {
-    pointers.push_back(const_cast<char*>(text.c_str()));
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 // The signal state of the runtime's caller must not reach the workload.
 void ResetSignals() {
   sigset_t none;
@@ -278,7 +268,7 @@ Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>
   std::vector<std::string> env = process.env;
   MakeUnique(env);
   AddHome(env, steps.confinement->uid);
-  const std::vector<char*> argv = Pointers(process.args);
+  const std::vector<char*> argv = sys::Pointers(process.args);
 
   TRY(gate());
 
@@ -298,7 +288,7 @@ Result<> ConfineAndExecute(const FinalSteps& steps, const std::function<Result<>
     }
   }
   const auto execute = [&]() -> Result<> {
-    const std::vector<char*> envp = Pointers(env);
+    const std::vector<char*> envp = sys::Pointers(env);
     TRY(confine::Finish(
         *steps.confinement,
         {.program = program, .listener_socket = steps.listener_socket, .listener_state = steps.listener_state},

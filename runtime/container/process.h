@@ -15,9 +15,6 @@
 
 namespace nucleus::container {
 
-// A null-terminated array of the strings, as execve(2) takes it; valid as long as `strings`.
-std::vector<char*> Pointers(const std::vector<std::string>& strings);
-
 // No signal blocked or ignored: the state of the runtime's caller must not reach what is executed.
 void ResetSignals();
 

@@ -131,16 +131,6 @@ BOOST_AUTO_TEST_CASE(home) {
   BOOST_TEST(with_home({"XHOME=/x", "HOMER=/y"}, 4294967294U).size() == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(pointers) {
-  const Strings strings = {"a", "", "b c"};
-  const std::vector<char*> array = Pointers(strings);
-  BOOST_REQUIRE(array.size() == 4U);
-  BOOST_TEST(array[0] == std::string{"a"});
-  BOOST_TEST(array[1] == std::string{});
-  BOOST_TEST(array[2] == std::string{"b c"});
-  BOOST_TEST((array[3] == nullptr));
-}
-
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(process_state)

@@ -38,7 +38,7 @@ Result<> RunIdMapHelper(const char* program, pid_t pid, const std::vector<oci::I
     words.push_back(std::to_string(mapping.host_id));
     words.push_back(std::to_string(mapping.size));
   }
-  const std::vector<char*> argv = Pointers(words);
+  const std::vector<char*> argv = sys::Pointers(words);
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
     return std::unexpected(SysError("pipe", ""));

@@ -25,16 +25,6 @@ struct Execution {
   int error = 0;  // what kept it from being executed
 };
 
-std::vector<char*> Pointers(std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    pointers.push_back(word.data());
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 // On a stack of its own, in the memory of the caller, which waits until this has executed: a copy of that memory would
 // take longer than the program's own start.
 int Execute(void* argument) {

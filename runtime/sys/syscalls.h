@@ -73,6 +73,9 @@ Result<> CloseOnExecFrom(int first);
 // Closes every descriptor from `first` on but those in `keep`.
 Result<> CloseFrom(int first, std::vector<int> keep);
 
+// A null-terminated array of the strings, as execve(2) takes it; valid as long as `strings`.
+std::vector<char*> Pointers(const std::vector<std::string>& strings);
+
 // ---- sockets
 
 // A pair of connected SOCK_SEQPACKET sockets, close-on-exec.

@@ -186,6 +186,16 @@ BOOST_AUTO_TEST_CASE(fault_stages_are_listed_once) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(pointers) {
+  const std::vector<std::string> strings = {"a", "", "b c"};
+  const std::vector<char*> array = Pointers(strings);
+  BOOST_REQUIRE(array.size() == 4U);
+  BOOST_TEST(array[0] == std::string{"a"});
+  BOOST_TEST(array[1] == std::string{});
+  BOOST_TEST(array[2] == std::string{"b c"});
+  BOOST_TEST((array[3] == nullptr));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace nucleus::sys

@@ -64,8 +64,8 @@ Result<> Execute(const Invocation& invocation, pid_t parent, int output, int cha
   std::vector<std::string> words = {"runsc"};
   words.insert(words.end(), invocation.arguments.begin(), invocation.arguments.end());
   const std::vector<std::string> environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
-  const std::vector<char*> argv = container::Pointers(words);
-  const std::vector<char*> envp = container::Pointers(environment);
+  const std::vector<char*> argv = sys::Pointers(words);
+  const std::vector<char*> envp = sys::Pointers(environment);
   if (invocation.confinement != nullptr) {
     TRY(Confine(*invocation.confinement, program, channel));
   }

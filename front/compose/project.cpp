@@ -258,9 +258,11 @@ Result<> Project::Remove() {
   if (::rename(directory_.c_str(), gone.c_str()) != 0) {
     return errno == ENOENT ? Result<>{} : std::unexpected(SysError("rename", directory_));
   }
-  TRY(RemoveTree(ephemeral_));
+  // One that cannot be removed keeps nothing of the other.
+  const Result<> volumes = RemoveTree(ephemeral_);
   lock_.Reset();
-  return RemoveTree(gone);
+  const Result<> removed = RemoveTree(gone);
+  return volumes ? removed : volumes;
 }
 
 }  // namespace nucleus::front::compose

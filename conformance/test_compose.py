@@ -302,6 +302,15 @@ class Services(ComposeCase):
                          ("healthy", "ended", 0))
         self.assertEqual(set(self.plan().values()), {"keep"})
 
+    def test_where_no_copy_could_run(self):
+        self.write(self.service("web"))
+        mounts = "".join(f"mount -t tmpfs -o mode=1777,noexec none {path}; " for path in ("/run", "/dev/shm"))
+        result = command(["unshare", "--mount", "sh", "-ec", mounts + 'exec "$@"', "sh", *self.host.enter(), RUNTIME, "--root", self.root,
+                          "compose", "up", "-f", self.file])
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("web: rootfs: /run/nucleus-sandbox-0/compose.", result.err)
+        self.assertIn("mounted noexec; all is as it was before", result.err)
+
     def test_a_person_sees_what_is_waited_for(self):
         self.write(self.service("db", more='health-cmd = "sleep 2.5"\nhealth-interval = "100ms"\nhealth-timeout = "30s"')
                    + self.service("web", more='depends_on = { db = "healthy" }'))

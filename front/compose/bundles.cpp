@@ -1,7 +1,6 @@
 #include "front/compose/bundles.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "front/sandbox/memory_directory.h"
 #include "front/sandbox/snapshot.h"
 #include "front/sandbox/tree.h"
+#include "runtime/sys/own_program.h"
 #include "runtime/sys/syscalls.h"
 
 namespace nucleus::front::compose {
@@ -204,6 +204,9 @@ Result<> MakeBundle(const Project& project, const Topology& topology, const Numb
   if (!service.bundle.empty()) {
     return {};
   }
+  if (!service.options.rootfs.empty() && !service.options.overlay_rootfs) {
+    TRY(RunsPrograms(project.directory(), "rootfs"));
+  }
   TRY(RemoveTree(wanted.bundle));
   if (::mkdir(wanted.bundle.c_str(), kPass) != 0) {
     return std::unexpected(SysError("mkdir", wanted.bundle));
@@ -217,14 +220,7 @@ Result<> MakeBundle(const Project& project, const Topology& topology, const Numb
       continue;
     }
     const std::string text = TRY_IN("secrets." + use.name, SecretText(secret));
-    Fd memory{::memfd_create("secret", MFD_CLOEXEC)};
-    if (!memory) {
-      return std::unexpected(SysError("memfd_create", ""));
-    }
-    TRY(WriteAll(memory.get(), text, "secret"));
-    if (::lseek(memory.get(), 0, SEEK_SET) != 0) {
-      return std::unexpected(SysError("lseek", "secret"));
-    }
+    Fd memory = TRY(sys::InMemory(text, "secret"));
     options.secrets.push_back({.source = {}, .fd = memory.get(), .destination = use.destination});
     kept.push_back(std::move(memory));
   }

@@ -1,8 +1,4 @@
 # What `cmake --install` puts where, and the Debian package that `cpack` makes of it.
-# System paths unless told otherwise: a container engine looks for its runtime in /usr/bin.
-if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
-  set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "Where `cmake --install` installs to" FORCE)
-endif()
 include(GNUInstallDirs)
 
 install(TARGETS nucleus RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

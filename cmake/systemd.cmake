@@ -2,7 +2,6 @@
 # (libsystemd is to be had no other way), so that nucleus itself stays static.
 option(NUCLEUS_SYSTEMD "Build the systemd cgroup driver (needs libsystemd)" ON)
 if(NUCLEUS_SYSTEMD)
-  include(GNUInstallDirs)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(LIBSYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
   add_executable(nucleus-systemd runtime/systemd/helper/main.cpp runtime/systemd/request.cpp)
@@ -10,13 +9,7 @@ if(NUCLEUS_SYSTEMD)
   if(NOT NUCLEUS_SANITIZE)
     target_link_options(nucleus-systemd PRIVATE -static-libstdc++ -static-libgcc)
   endif()
-  install(TARGETS nucleus-systemd RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/nucleus)
-  # By one absolute path, never by PATH: what is shipped runs what is installed, any other build its own.
-  if(CMAKE_BUILD_TYPE STREQUAL "Release")
-    set(NUCLEUS_SYSTEMD_HELPER ${CMAKE_INSTALL_FULL_LIBEXECDIR}/nucleus/nucleus-systemd)
-  else()
-    set(NUCLEUS_SYSTEMD_HELPER ${PROJECT_BINARY_DIR}/nucleus-systemd)
-  endif()
+  nucleus_helper(nucleus-systemd NUCLEUS_SYSTEMD_HELPER)
   set_source_files_properties(
     ${PROJECT_SOURCE_DIR}/runtime/systemd/client.cpp
     TARGET_DIRECTORY nucleus_runtime

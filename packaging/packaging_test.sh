@@ -75,6 +75,14 @@ check_tree() {  # DIRECTORY
 }
 
 DESTDIR=$scratch/root cmake --install "$build" --prefix /usr >"$scratch/log" || fail "cmake --install failed"
+# Each knows the others where they are: at the first configuration too, of which the cache knows nothing yet.
+cmake --preset release -B "$scratch/fresh" >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "configuring anew failed"; }
+grep -q '/usr/libexec/nucleus/nucleus-net' "$scratch/fresh/build.ninja" || fail "a first configuration does not know /usr/libexec"
+! grep -q '/usr/local' "$scratch/fresh/build.ninja" || fail "a first configuration looks for programs in /usr/local"
+for helper in systemd net otel front gvisor; do
+  grep -aq "/usr/libexec/nucleus/nucleus-$helper" "$scratch/root/usr/bin/nucleus" || fail "nucleus does not know nucleus-$helper"
+done
+grep -aqx '.*/usr/bin/nucleus.*' "$scratch/root/usr/libexec/nucleus/nucleus-front" || fail "nucleus-front does not know nucleus"
 check_tree "$scratch/root"
 
 (cd "$build" && cpack -B "$scratch/deb" >"$scratch/log" 2>&1) || { cat "$scratch/log"; fail "cpack failed"; }

@@ -52,6 +52,14 @@ std::string UsersRuntimeDir() {
   return directory;
 }
 
+std::string CacheDirectory(const std::string& name) {
+  const std::string runtime_dir = UsersRuntimeDir();
+  if (runtime_dir.empty()) {
+    return ::geteuid() == 0 ? "/run/nucleus/" + name : "";
+  }
+  return runtime_dir + "/nucleus/" + name;
+}
+
 bool AsksForLabels(const oci::Linux& container, const oci::Process* process) {
   return !container.mount_label.empty() ||
          (process != nullptr && (!process->apparmor_profile.empty() || !process->selinux_label.empty()));

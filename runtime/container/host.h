@@ -15,6 +15,11 @@ Result<plan::Host> ReadHost(bool with_cgroups, bool labels);
 // namespace of one (rootless podman calls the runtime in such), unless USER says "root". Empty otherwise. As runc does.
 std::string UsersRuntimeDir();
 
+// Where this user keeps what `name` says from one container to the next: below /run for root, below UsersRuntimeDir for
+// others; empty without one. A comma in the name keeps it from being a container's where this is also the root of the
+// state.
+std::string CacheDirectory(const std::string& name);
+
 // Does a bundle, or a process, ask for an LSM's label?
 bool AsksForLabels(const oci::Linux& container, const oci::Process* process);
 

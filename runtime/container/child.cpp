@@ -109,6 +109,12 @@ class Gate : public rootfs::CgroupGate {
   bool passed_ = false;
 };
 
+// Nothing of the bundle runs in the namespace yet, and no link but the loopback is there.
+Result<> LoadReadyRules(const ChildInput& input) {
+  const net::LoadedTable loaded = TRY_IN("egress", net::LoadRules(*input.rules, input.plan->id));
+  return Send(input.channel, Tag::kRules, std::to_string(loaded.handle));
+}
+
 Result<> EnterNamespaces(ChildInput& input) {
   FAULT_POINT("child.namespaces");
   const plan::Plan& plan = *input.plan;
@@ -138,6 +144,9 @@ Result<> EnterNamespaces(ChildInput& input) {
   if (plan.namespaces.Creates(CLONE_NEWNET)) {
     FAULT_POINT("child.loopback");
     TRY_IN("network namespace", net::SetLoopbackUp());
+    if (input.rules != nullptr) {
+      TRY(LoadReadyRules(input));
+    }
   }
   if (plan.namespaces.Creates(CLONE_NEWTIME)) {
     TRY(EnterTimeNamespace(plan.time_offsets));
@@ -321,7 +330,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
     input.state.cgroups = cgroup::At(*input.cgroup_host, go.text);
   }
   TRY(EnterNamespaces(input));
-  if (plan.network) {
+  if (plan.network && input.rules == nullptr) {
     for (const char* path : {"/proc/self/ns/net", "/proc/self/ns/user"}) {
       const Fd own = TRY(sys::Open(path, O_RDONLY));
       TRY(SendWithFd(input.channel, Tag::kNetwork, own.get()));

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "oci-config/state.h"
 #include "runtime/confine/confine.h"
+#include "runtime/net/rule_image.h"
 #include "runtime/plan/plan.h"
 #include "runtime/rootfs/rootfs.h"
 
@@ -21,6 +22,7 @@ struct ChildInput {
   std::vector<Fd> joins;
   std::vector<Fd> sources;    // of mounts, where the runtime has opened them; parallel to the plan's, or shorter
   rootfs::VerifiedRoot root;  // of an attested one
+  const net::RuleImage* rules = nullptr;  // for its network namespace; null: the runtime sees to that
   int channel = -1;
   int start_listener = -1;
   const confine::SharedProgram* program = nullptr;

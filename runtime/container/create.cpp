@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 
 #include "base/sha256.h"
@@ -28,6 +29,7 @@
 #include "runtime/container/hooks.h"
 #include "runtime/container/net_helper.h"
 #include "runtime/container/outputs.h"
+#include "runtime/container/ready_rules.h"
 #include "runtime/container/record.h"
 #include "runtime/container/rollback.h"
 #include "runtime/container/scope_unit.h"
@@ -180,9 +182,16 @@ class Creation {
     return {};
   }
 
-  // It gets itself ready while the rest is read and planned.
+  // It gets itself ready while the rest is read and planned. Not where there is nothing to do for it.
   Result<> LaunchNetHelper() {
     const oci::Annotations& annotations = bundle_.annotations;
+    rules_place_ = PlaceOfRules(bundle_);
+    if (rules_place_) {
+      ready_rules_ = FindRules(*rules_place_);
+    }
+    if (ready_rules_) {
+      return {};
+    }
     if (annotations.egress_policy || annotations.network == oci::NetworkMode::kBridge ||
         annotations.network == oci::NetworkMode::kUserspace) {
       int events = -1;
@@ -199,11 +208,18 @@ class Creation {
       net_helper_.reset();
       return {};
     }
+    if (ready_rules_) {
+      return {};  // they go with the namespace
+    }
     if (!net_helper_) {
       return std::unexpected(Failure("network: nucleus-net was not started", EPROTO));
     }
     net::HelperRequest request = TRY(SetupRequest(settings_, plan_, bundle_, host_, *directory_));
     request.events = helper_events_;
+    if (rules_place_) {
+      request.image_directory = rules_place_->directory;
+      request.image_key = rules_place_->key;
+    }
     rollback_.Push([this] {
       net_helper_.reset();
       (void)TakeNetworkAway(state_);
@@ -214,6 +230,10 @@ class Creation {
   // The init is in all its namespaces, and nothing else has happened in them: its first words are these. The network is
   // made while it builds its root.
   Result<> BeginNetwork() {
+    if (ready_rules_) {
+      FAULT_POINT("create.net-setup");
+      return {};
+    }
     if (!net_helper_) {
       return {};
     }
@@ -233,6 +253,12 @@ class Creation {
 
   // Before anything that is not ours may run in it: a hook, a link that is moved there, the workload.
   Result<> AwaitNetwork() {
+    if (ready_rules_) {
+      FAULT_POINT("create.net-ready");
+      // Its word came before any that leads here.
+      return rules_loaded_ ? Result<>{}
+                           : std::unexpected(Failure("egress: the container's init has not loaded the rules", EPROTO));
+    }
     if (!net_helper_ || network_made_) {
       return {};
     }
@@ -375,6 +401,7 @@ class Creation {
                        .joins = std::move(left),
                        .sources = std::move(sources),
                        .root = std::move(root_),
+                       .rules = plan_.network && ready_rules_ ? &*ready_rules_ : nullptr,
                        .channel = child_channel.get(),
                        .start_listener = start_listener_.get(),
                        .program = program_.get(),
@@ -533,7 +560,34 @@ class Creation {
     return {};
   }
 
+  void TakeRules(const Message& message) {
+    net::LoadedTable inside{.handle = 0, .rules = ready_rules_->rules, .elements = ready_rules_->elements};
+    std::from_chars(message.text.data(), message.text.data() + message.text.size(), inside.handle);
+    net::Facts facts{.mode = state_.network.mode,
+                     .policy_digest = {},
+                     .generation = state_.network.generation,
+                     .inside = inside,
+                     .outside = {}};
+    for (const policies::Document& document : bundle_.policies.documents) {
+      if (document.kind == "egress") {
+        facts.policy_digest = document.file.digest;
+      }
+    }
+    state_.evidence["egress"] = net::Format(facts);
+    rules_loaded_ = true;
+  }
+
+  // Its word of the rules comes between others.
   Result<Message> ReceiveFromChild() {
+    Result<Message> message = ReceiveAny();
+    if (message && message->tag == Tag::kRules && ready_rules_ && !rules_loaded_) {
+      TakeRules(*message);
+      return ReceiveAny();
+    }
+    return message;
+  }
+
+  Result<Message> ReceiveAny() {
     Result<Message> message = Receive(channel_.get());
     if (!message) {
       if (cgroup::WasOomKilled(state_.cgroups).value_or(false)) {
@@ -542,6 +596,9 @@ class Creation {
       return std::unexpected(Failure("the container's init ended before it was ready", ECHILD));
     }
     if (message->tag == Tag::kError) {
+      if (ready_rules_ && !rules_loaded_) {
+        ForgetRules(*rules_place_);
+      }
       return std::unexpected(Failure("unable to start container process: " + message->text, message->code));
     }
     return message;
@@ -633,6 +690,10 @@ class Creation {
   std::string trace_file_;
   std::string broker_token_;
   std::optional<NetHelper> net_helper_;
+  // Rules that the init loads itself, and no helper; and where they are, or will be for the next container.
+  std::optional<RulesPlace> rules_place_;
+  std::optional<net::RuleImage> ready_rules_;
+  bool rules_loaded_ = false;
   std::string helper_events_;  // what it is told to do with the descriptor that it has been given
   bool network_made_ = false;
   Tracing tracing_;

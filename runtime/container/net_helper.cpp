@@ -161,6 +161,21 @@ bool NetHelperInstalled() {
   return kHelper[0] == '/' && ::access(kHelper, X_OK) == 0;
 }
 
+std::string NetHelperIdentity() {
+  struct stat status{};
+  if (kHelper[0] != '/' || ::stat(kHelper, &status) != 0) {
+    return {};
+  }
+  std::string identity = kHelper;
+  for (const std::uint64_t part :
+       {std::uint64_t{status.st_dev}, std::uint64_t{status.st_ino}, static_cast<std::uint64_t>(status.st_size),
+        static_cast<std::uint64_t>(status.st_mtim.tv_sec), static_cast<std::uint64_t>(status.st_mtim.tv_nsec),
+        static_cast<std::uint64_t>(status.st_ctim.tv_sec), static_cast<std::uint64_t>(status.st_ctim.tv_nsec)}) {
+    identity += " " + std::to_string(part);
+  }
+  return identity;
+}
+
 Result<std::string> NetRunDirectory(bool rootless) {
   struct stat netns{};
   if (::stat("/proc/self/ns/net", &netns) != 0) {

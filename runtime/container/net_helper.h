@@ -56,6 +56,8 @@ Result<Fd> InMemory(const net::HelperRequest& request);
 
 // The program is where it was installed.
 bool NetHelperInstalled();
+// Which file that is, and when it was put there: another one may make other rules. Empty where there is none.
+std::string NetHelperIdentity();
 
 // Leases of this host: by the network namespace of this process, so that namespaces share nothing.
 Result<std::string> NetRunDirectory(bool rootless);

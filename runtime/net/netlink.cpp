@@ -2,6 +2,7 @@
 
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <cstring>
 #include <memory>
@@ -16,6 +17,9 @@ constexpr std::size_t kAttributeHeader = NLA_HDRLEN;
 constexpr std::uint16_t kTypeMask = 0x3fff;  // NLA_TYPE_MASK
 // A dump fills at most 32 KiB a time, and no single answer is longer.
 constexpr std::size_t kBuffer = std::size_t{64} << 10;
+
+// What the kernel counts of a message besides its bytes, and an owner's name that is put in.
+constexpr std::size_t kSlack = 4096;
 
 constexpr std::size_t Align(std::size_t size) {
   return (size + 3) & ~std::size_t{3};
@@ -38,10 +42,25 @@ Error KernelError(std::string_view body, bool has_request, std::uint16_t flags) 
   return Failure(words.empty() ? ErrnoText(-code) : words + ": " + ErrnoText(-code), -code);
 }
 
-Result<> SetOption(int fd, int option) {
+Result<> SetOption(int fd, int option, const char* what) {
   const int on = 1;
   if (::setsockopt(fd, SOL_NETLINK, option, &on, sizeof on) != 0) {
-    return std::unexpected(SysError("setsockopt", "rtnetlink"));
+    return std::unexpected(SysError("setsockopt", what));
+  }
+  return {};
+}
+
+// Calls `each` with the header of every message and what stands behind it. EPROTO where one is cut short.
+template <class Each>
+Result<> ForEachMessage(std::string_view messages, const char* what, Each each) {
+  while (messages.size() >= kHeader) {
+    nlmsghdr header{};
+    std::memcpy(&header, messages.data(), sizeof header);
+    if (header.nlmsg_len < kHeader || header.nlmsg_len > messages.size()) {
+      return std::unexpected(SysError("receive", what, EPROTO));
+    }
+    each(header, messages.substr(kHeader, header.nlmsg_len - kHeader));
+    messages.remove_prefix(std::min(messages.size(), Align(header.nlmsg_len)));
   }
   return {};
 }
@@ -120,17 +139,27 @@ std::string_view Request::Finish(std::uint32_t sequence) {
   return bytes_;
 }
 
+std::optional<OneAttribute> TakeAttribute(std::string_view& attributes) {
+  nlattr header{};
+  if (attributes.size() < kAttributeHeader) {
+    return std::nullopt;
+  }
+  std::memcpy(&header, attributes.data(), sizeof header);
+  if (header.nla_len < kAttributeHeader || header.nla_len > attributes.size()) {
+    return std::nullopt;
+  }
+  const std::string_view bytes = attributes.substr(0, header.nla_len);
+  attributes.remove_prefix(std::min(attributes.size(), Align(header.nla_len)));
+  return OneAttribute{.type = static_cast<std::uint16_t>(header.nla_type & kTypeMask),
+                      .value = bytes.substr(kAttributeHeader),
+                      .bytes = bytes};
+}
+
 std::optional<std::string_view> FindAttribute(std::string_view attributes, std::uint16_t type) {
-  while (attributes.size() >= kAttributeHeader) {
-    nlattr header{};
-    std::memcpy(&header, attributes.data(), sizeof header);
-    if (header.nla_len < kAttributeHeader || header.nla_len > attributes.size()) {
-      return std::nullopt;
+  while (const std::optional<OneAttribute> attribute = TakeAttribute(attributes)) {
+    if (attribute->type == type) {
+      return attribute->value;
     }
-    if ((header.nla_type & kTypeMask) == type) {
-      return attributes.substr(kAttributeHeader, header.nla_len - kAttributeHeader);
-    }
-    attributes.remove_prefix(std::min(attributes.size(), Align(header.nla_len)));
   }
   return std::nullopt;
 }
@@ -150,59 +179,76 @@ std::uint32_t NumberAttribute(std::string_view attributes, std::uint16_t type) {
 }
 
 Result<Socket> Socket::Open() {
+  constexpr const char* kWhat = "rtnetlink";
   Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
   if (!fd) {
-    return std::unexpected(SysError("socket", "rtnetlink"));
+    return std::unexpected(SysError("socket", kWhat));
   }
   // The kernel then looks at what is asked to be left out of a dump, and says what it did not like.
-  TRY(SetOption(fd.get(), NETLINK_GET_STRICT_CHK));
-  TRY(SetOption(fd.get(), NETLINK_EXT_ACK));
-  TRY(SetOption(fd.get(), NETLINK_CAP_ACK));
-  return Socket{std::move(fd)};
+  TRY(SetOption(fd.get(), NETLINK_GET_STRICT_CHK, kWhat));
+  TRY(SetOption(fd.get(), NETLINK_EXT_ACK, kWhat));
+  TRY(SetOption(fd.get(), NETLINK_CAP_ACK, kWhat));
+  return Socket{std::move(fd), kWhat};
 }
 
 Result<Socket> Socket::OpenIn(int netns) {
   return sys::InNetworkNamespace(netns, Open);
 }
 
+Result<Socket> Socket::OpenFilter() {
+  Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
+  if (!fd && errno == EPROTONOSUPPORT) {
+    return std::unexpected(Failure("this kernel has no nf_tables, or cannot load its modules", EOPNOTSUPP));
+  }
+  Socket socket{std::move(fd), "nf_tables"};
+  if (!socket.fd_) {
+    return std::unexpected(SysError("socket", socket.what_));
+  }
+  TRY(SetOption(socket.fd_.get(), NETLINK_EXT_ACK, socket.what_));
+  TRY(SetOption(socket.fd_.get(), NETLINK_CAP_ACK, socket.what_));
+  // The kernel answers while it is asked; a longer silence is a defect, and nobody waits for ever.
+  constexpr timeval kPatience{.tv_sec = 30, .tv_usec = 0};
+  if (::setsockopt(socket.fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience) != 0) {
+    return std::unexpected(SysError("setsockopt", socket.what_));
+  }
+  return socket;
+}
+
 Result<std::vector<std::string>> Socket::Exchange(Request request, std::size_t most) {
   const std::string_view bytes = request.Finish(++sequence_);
   if (::send(fd_.get(), bytes.data(), bytes.size(), 0) < 0) {
-    return std::unexpected(SysError("send", "rtnetlink"));
+    return std::unexpected(SysError("send", what_));
   }
   std::vector<std::string> answers;
   bool interrupted = false;
+  std::optional<Error> end;
   const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
-  for (;;) {
-    std::string_view rest = TRY(sys::ReceiveFromKernel(fd_.get(), {buffer.get(), kBuffer}, "rtnetlink"));
-    while (rest.size() >= kHeader) {
-      nlmsghdr header{};
-      std::memcpy(&header, rest.data(), sizeof header);
-      if (header.nlmsg_len < kHeader || header.nlmsg_len > rest.size()) {
-        return std::unexpected(SysError("receive", "rtnetlink", EPROTO));
-      }
-      const std::string_view body = rest.substr(kHeader, header.nlmsg_len - kHeader);
-      rest.remove_prefix(std::min(rest.size(), Align(header.nlmsg_len)));
-      if (header.nlmsg_seq != sequence_) {
-        continue;
+  while (!end) {
+    const std::string_view received = TRY(sys::ReceiveFromKernel(fd_.get(), {buffer.get(), kBuffer}, what_));
+    TRY(ForEachMessage(received, what_, [&](const nlmsghdr& header, std::string_view body) {
+      if (header.nlmsg_seq != sequence_ || end) {
+        return;
       }
       interrupted = interrupted || (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
       if (header.nlmsg_type == NLMSG_ERROR || header.nlmsg_type == NLMSG_DONE) {
-        if (interrupted) {
-          return std::unexpected(SysError("receive", "rtnetlink: changed meanwhile", EAGAIN));
-        }
-        Error error = KernelError(body, header.nlmsg_type == NLMSG_ERROR, header.nlmsg_flags);
-        if (error.code == 0 && answers.size() > most) {
-          return std::unexpected(SysError("receive", "rtnetlink", E2BIG));
-        }
-        return error.code == 0 ? Result<std::vector<std::string>>{std::move(answers)} : std::unexpected(error);
-      }
-      // Read to the end in any case: what is left in the socket would be taken for the next answer.
-      if (answers.size() <= most) {
+        end = KernelError(body, header.nlmsg_type == NLMSG_ERROR, header.nlmsg_flags);
+      } else if (answers.size() <= most) {
+        // Read to the end in any case: what is left in the socket would be taken for the next answer.
         answers.emplace_back(body);
       }
-    }
+    }));
   }
+  // nf_tables says of a dump that it has to begin anew as an error of its own.
+  if (interrupted || end->code == EINTR) {
+    return std::unexpected(SysError("receive", std::string{what_} + ": changed meanwhile", EAGAIN));
+  }
+  if (end->code != 0) {
+    return std::unexpected(std::move(*end));
+  }
+  if (answers.size() > most) {
+    return std::unexpected(SysError("receive", what_, E2BIG));
+  }
+  return answers;
 }
 
 Result<std::vector<std::string>> Socket::List(const Request& request, std::size_t most) {
@@ -213,6 +259,59 @@ Result<std::vector<std::string>> Socket::List(const Request& request, std::size_
       return answers;
     }
   }
+}
+
+Result<> Socket::Commit(std::string_view messages) {
+  std::uint32_t first = 0;
+  std::uint32_t acknowledged = 0;
+  bool any = false;
+  TRY(ForEachMessage(messages, what_, [&](const nlmsghdr& header, std::string_view) {
+    first = any ? first : header.nlmsg_seq;
+    any = true;
+    if ((header.nlmsg_flags & NLM_F_ACK) != 0) {
+      acknowledged = header.nlmsg_seq;
+    }
+  }));
+  // Beyond the usual limit it takes CAP_NET_ADMIN over the host.
+  constexpr std::size_t kUsual = std::size_t{64} << 10;
+  const int size = static_cast<int>(messages.size() + kSlack);
+  if (messages.size() > kUsual && ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0) {
+    (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  }
+  ssize_t sent = 0;
+  do {
+    sent = ::send(fd_.get(), messages.data(), messages.size(), 0);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) {
+    return std::unexpected(SysError("send", what_));
+  }
+  std::optional<Error> error;
+  bool done = false;
+  const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
+  while (!done) {
+    const std::string_view received = TRY(sys::ReceiveFromKernel(fd_.get(), {buffer.get(), kBuffer}, what_));
+    TRY(ForEachMessage(received, what_, [&](const nlmsghdr& header, std::string_view body) {
+      if (header.nlmsg_type != NLMSG_ERROR) {
+        return;
+      }
+      Error told = KernelError(body, true, header.nlmsg_flags);
+      if (told.code != 0 && !error) {
+        error = Context(what_, std::move(told));
+      }
+      // The acknowledgement comes in any case, unless the whole was refused at its first message.
+      done = done || header.nlmsg_seq == acknowledged || (header.nlmsg_seq == first && error);
+    }));
+  }
+  return error ? Result<>{std::unexpected(std::move(*error))} : Result<>{};
+}
+
+bool FitsIntoSocket(std::size_t size) {
+  const Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
+  int room = static_cast<int>(size + kSlack);
+  socklen_t length = sizeof room;
+  return fd && ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0 &&
+         ::getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &room, &length) == 0 &&
+         static_cast<std::size_t>(room) >= size + kSlack;
 }
 
 }  // namespace nucleus::net

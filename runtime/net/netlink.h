@@ -1,5 +1,6 @@
-// As much of the rtnetlink protocol as handing links over takes. The kernel's answers are bounded and their lengths are
-// checked. Source: netlink(7), rtnetlink(7), Documentation/userspace-api/netlink/intro.rst.
+// As much of the netlink protocol as handing links over and loading ready-made rules takes. The kernel's answers are
+// bounded and their lengths are checked. Source: netlink(7), rtnetlink(7),
+// Documentation/userspace-api/netlink/intro.rst.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +60,13 @@ class Request {
   std::string bytes_;
 };
 
+struct OneAttribute {
+  std::uint16_t type = 0;  // without flags
+  std::string_view value;
+  std::string_view bytes;  // with its header and flags, without padding
+};
+// The first of a run of attributes, which is taken from it. Nothing at the end, or where it is cut short.
+std::optional<OneAttribute> TakeAttribute(std::string_view& attributes);
 // The value of the first attribute of that type, in a run of attributes. What is cut short ends the search.
 std::optional<std::string_view> FindAttribute(std::string_view attributes, std::uint16_t type);
 // The same as a text, without the zero at its end; "" where there is none.
@@ -84,6 +92,12 @@ class Socket {
   static Result<Socket> Open();
   // In that of `netns`: the process, which must be its only thread, is there for the moment of the call.
   static Result<Socket> OpenIn(int netns);
+  // Of nf_tables instead of links, in the network namespace of this process. EOPNOTSUPP where the kernel has none.
+  static Result<Socket> OpenFilter();
+  // One of nf_tables that was made elsewhere, and has no question open.
+  static Socket AdoptFilter(Fd fd) {
+    return {std::move(fd), "nf_tables"};
+  }
 
   // The kernel's answers to the request, without their nlmsghdr: none for a change that was done. The error is the
   // kernel's errno and words; E2BIG where it has more to say than `most`; EAGAIN where what is listed kept changing.
@@ -92,13 +106,21 @@ class Socket {
   // The same of a dump, asked for again where something changed meanwhile, some times.
   Result<std::vector<std::string>> List(const Request& request, std::size_t most = kMaxAnswers);
 
+  // Messages that are one to the kernel, with their sequence numbers: all of them are carried out or none. One of them
+  // asks to be acknowledged (NLM_F_ACK), and it is the last that the kernel looks at. The error is its first.
+  Result<> Commit(std::string_view messages);
+
   static constexpr std::size_t kMaxAnswers = 1024;
 
  private:
-  explicit Socket(Fd fd) : fd_(std::move(fd)) {
+  Socket(Fd fd, const char* what) : fd_(std::move(fd)), what_(what) {
   }
   Fd fd_;
+  const char* what_;  // for errors
   std::uint32_t sequence_ = 0;
 };
+
+// May so many bytes be sent to the kernel as one (Commit) by a process without rights over the host?
+bool FitsIntoSocket(std::size_t size);
 
 }  // namespace nucleus::net

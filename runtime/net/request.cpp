@@ -21,7 +21,9 @@ std::string Format(const HelperRequest& request) {
                                                                          {"runDirectory", &request.run_directory},
                                                                          {"stateDirectory", &request.state_directory},
                                                                          {"stateRoot", &request.state_root},
-                                                                         {"events", &request.events}}) {
+                                                                         {"events", &request.events},
+                                                                         {"imageDirectory", &request.image_directory},
+                                                                         {"imageKey", &request.image_key}}) {
     out.Key(key).String(*value);
   }
   out.Key("filtered").Bool(request.filtered);
@@ -57,6 +59,8 @@ Result<HelperRequest> ParseHelperRequest(std::string_view text) {
              {"stateDirectory", request.state_directory},
              {"stateRoot", request.state_root},
              {"events", request.events},
+             {"imageDirectory", request.image_directory},
+             {"imageKey", request.image_key},
              {"generation", request.generation}});
   TRY(in.Finish());
   return request;

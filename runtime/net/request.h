@@ -40,6 +40,8 @@ struct HelperRequest {
   std::string state_directory;  // of the container
   std::string state_root;       // for the event stream
   std::string events;           // --events; "fd:4" for one that was handed over
+  std::string image_directory;  // of setup: where the rules are kept ready-made (rule_image.h); empty: nowhere
+  std::string image_key;        // under which
   std::uint32_t generation = 1;
 };
 

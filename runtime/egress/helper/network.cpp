@@ -12,14 +12,15 @@
 #include <array>
 #include <csignal>
 
-#include "base/json_writer.h"
 #include "oci-config/members.h"
 #include "oci-config/publish.h"
 #include "runtime/container/channel.h"
 #include "runtime/egress/gate/gate.h"
 #include "runtime/egress/helper/gate_link.h"
+#include "runtime/egress/helper/keep_rules.h"
 #include "runtime/egress/helper/name_sets.h"
 #include "runtime/egress/helper/show.h"
+#include "runtime/net/facts.h"
 #include "runtime/net/link.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
@@ -245,6 +246,9 @@ Result<std::string> Network::Attach() {
   if (request_.filtered) {
     filters_ = TRY(Filters::Open(request_.id, handles_.place(), OutsidePlace()));
     inner = TRY(filters_->LoadInner(compiled_, request_.generation));
+    if (!request_.image_directory.empty() && !Stays() && !net::MakesUplink(request_.mode)) {
+      KeepRules(filters_->inner(), compiled_, *inner, request_);
+    }
     if (record_.outer) {
       outer = TRY(filters_->LoadOuter(compiled_, request_.generation));
     }
@@ -271,25 +275,12 @@ Result<> Network::Find() {
 }
 
 std::string Network::FactsText(const std::optional<nft::Loaded>& inner, const std::optional<nft::Loaded>& outer) const {
-  JsonWriter out;
-  out.BeginObject();
-  out.Key("mode").String(request_.mode);
-  if (!request_.policy_digest.empty()) {
-    out.Key("policy").String("sha256:" + request_.policy_digest);
-  }
-  out.Key("generation").Uint(request_.generation);
-  for (const auto& [name, loaded] : {std::pair{"inside", &inner}, {"outside", &outer}}) {
-    if (*loaded) {
-      out.Key(name).BeginObject();
-      out.Key("handle").Uint((*loaded)->handle);
-      out.Key("rules").Uint((*loaded)->rules);
-      out.Key("elements").Uint((*loaded)->elements);
-      out.EndObject();
-    }
-  }
-  out.Key("names").Uint(compiled_.names.size());
-  out.EndObject();
-  return out.Take();
+  return net::Format(net::Facts{.mode = request_.mode,
+                                .policy_digest = request_.policy_digest,
+                                .generation = request_.generation,
+                                .inside = inner,
+                                .outside = outer,
+                                .names = compiled_.names.size()});
 }
 
 Result<> Network::OpenLogs() {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "runtime/egress/nft/socket.h"
 #include "runtime/egress/nft/table.h"
+#include "runtime/net/facts.h"
 
 namespace nucleus::nft {
 
@@ -23,11 +24,7 @@ struct Expected {
 // Taken from the table before it is loaded.
 Expected Expect(const Table& table);
 
-struct Loaded {
-  std::uint64_t handle = 0;  // of the table
-  std::size_t rules = 0;
-  std::size_t elements = 0;
-};
+using Loaded = net::LoadedTable;
 
 // EPROTO and what differs where they are not the same: chains with hook, policy and device, rules in order, elements of
 // the sets that do not time out.

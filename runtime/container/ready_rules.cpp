@@ -1,0 +1,79 @@
+#include "runtime/container/ready_rules.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+
+#include "runtime/container/host.h"
+#include "runtime/container/net_helper.h"
+#include "runtime/sys/own_cache.h"
+
+#ifndef NUCLEUS_VERSION
+#define NUCLEUS_VERSION ""
+#endif
+
+namespace nucleus::container {
+namespace {
+
+// Raised when an image, or what is read back of one, changes its form.
+constexpr const char* kFormat = "rules 1";
+
+std::string Directory() {
+  return CacheDirectory("egress,cache");
+}
+
+// A new network namespace of the container's own.
+bool MakesNamespace(const oci::Spec& spec) {
+  const auto found = std::ranges::find(spec.linux_.namespaces, oci::NamespaceType::kNetwork, &oci::Namespace::type);
+  return found != spec.linux_.namespaces.end() && found->path.empty();
+}
+
+// No names, nothing written down, nobody to be reached first: nothing that a process has to stay for.
+bool IsRulesAlone(const policies::EgressPolicy& policy) {
+  return !policy.log && !policy.broker && policy.dns_servers.empty() &&
+         std::ranges::all_of(policy.allow, [](const policies::EgressRule& rule) { return rule.domain.empty(); }) &&
+         std::ranges::all_of(policy.deny, [](const policies::EgressRule& rule) { return rule.domain.empty(); });
+}
+
+}  // namespace
+
+std::optional<RulesPlace> PlaceOfRules(const Bundle& bundle) {
+  const oci::Annotations& annotations = bundle.annotations;
+  if (annotations.network != oci::NetworkMode::kOci || !annotations.publish.empty() ||
+      annotations.members.number != 0 || !annotations.members.others.empty() || !bundle.policies.egress ||
+      !IsRulesAlone(*bundle.policies.egress) || !MakesNamespace(*bundle.spec)) {
+    return std::nullopt;
+  }
+  const auto& documents = bundle.policies.documents;
+  const auto policy = std::ranges::find(documents, "egress", &policies::Document::kind);
+  RulesPlace place{.directory = Directory(), .key = kFormat};
+  const std::string helper = NetHelperIdentity();
+  utsname kernel{};
+  if (policy == documents.end() || place.directory.empty() || helper.empty() || ::uname(&kernel) != 0) {
+    return std::nullopt;
+  }
+  for (const std::string_view part :
+       {std::string_view{policy->file.digest}, std::string_view{NUCLEUS_VERSION}, std::string_view{kernel.release},
+        std::string_view{kernel.version}, std::string_view{helper}}) {
+    place.key += '\n';
+    place.key += part;
+  }
+  return place;
+}
+
+std::optional<net::RuleImage> FindRules(const RulesPlace& place) {
+  const std::optional<std::string> kept = sys::OwnCache{place.directory}.Find(place.key);
+  std::optional<net::RuleImage> image = kept ? net::ParseRuleImage(*kept) : std::nullopt;
+  // The kernel takes so much at once from everybody; of more, nucleus-net may have the right to send it.
+  constexpr std::size_t kUsual = std::size_t{64} << 10;
+  if (image && image->batch.size() > kUsual && !net::FitsIntoSocket(image->batch.size())) {
+    image.reset();
+  }
+  return image;
+}
+
+void ForgetRules(const RulesPlace& place) {
+  sys::OwnCache{place.directory}.Forget(place.key);
+}
+
+}  // namespace nucleus::container

@@ -31,6 +31,8 @@ MODES = ["child.audit", "child.uplinks"]
 # What ends it where nucleus makes the network or an egress policy is asked for: test_network.py has these.
 NETWORK = """create.net-helper create.net-setup net.links net.rules net.outer-rules net.gate net.attach create.net-ready
     child.broker""".split()
+# What ends it where the init loads egress rules that were kept: test_rule_image.py has these.
+READY_RULES = ["net.image", "net.read-back"]
 # What ends it where the root is the container's own: test_rootfs_modes.py has these.
 OWN_ROOT = ["root.copy", "root.overlay"]
 # What ends it where the bundle asks for credentials: test_closure.py has it.
@@ -150,7 +152,7 @@ class Faults(Case):
 
 class Tables(Faults):
     def test_every_stage_has_its_case(self):
-        self.assertEqual(sorted(CREATE + MODES + NETWORK + OWN_ROOT + GIVEN + SYSTEMD + TRACED + GVISOR + SWAP + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
+        self.assertEqual(sorted(CREATE + MODES + NETWORK + READY_RULES + OWN_ROOT + GIVEN + SYSTEMD + TRACED + GVISOR + SWAP + RESTORE + START + INIT + PROCESS_ONE + EXEC + EVENTS +
                                 KILL + DELETE + LOCK + UNREADABLE), sorted(STAGES))
 
     def test_without_a_fault_the_bundle_works(self):

@@ -21,6 +21,8 @@ constexpr std::size_t kBuffer = std::size_t{64} << 10;
 // What the kernel counts of a message besides its bytes, and an owner's name that is put in.
 constexpr std::size_t kSlack = 4096;
 
+constexpr const char* kNoFilter = "this kernel has no nf_tables, or cannot load its modules";
+
 constexpr std::size_t Align(std::size_t size) {
   return (size + 3) & ~std::size_t{3};
 }
@@ -198,7 +200,7 @@ Result<Socket> Socket::OpenIn(int netns) {
 Result<Socket> Socket::OpenFilter() {
   Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
   if (!fd && errno == EPROTONOSUPPORT) {
-    return std::unexpected(Failure("this kernel has no nf_tables, or cannot load its modules", EOPNOTSUPP));
+    return std::unexpected(Failure(kNoFilter, EOPNOTSUPP));
   }
   Socket socket{std::move(fd), "nf_tables"};
   if (!socket.fd_) {
@@ -296,7 +298,9 @@ Result<> Socket::Commit(std::string_view messages) {
       }
       Error told = KernelError(body, true, header.nlmsg_flags);
       if (told.code != 0 && !error) {
-        error = Context(what_, std::move(told));
+        // Of the batch itself, before any of its messages: nobody serves it.
+        const bool none = told.code == EOPNOTSUPP && header.nlmsg_seq == first;
+        error = none ? Failure(kNoFilter, EOPNOTSUPP) : Context(what_, std::move(told));
       }
       // The acknowledgement comes in any case, unless the whole was refused at its first message.
       done = done || header.nlmsg_seq == acknowledged || (header.nlmsg_seq == first && error);

@@ -178,6 +178,22 @@ class Same(ImageCase):
         self.assertOk(self.delete("--force"))
         self.assertTakesImage()
 
+    def test_in_anothers_user_namespace(self):
+        """The network namespace is new, and belongs to the user namespace of a container that is there."""
+        self.in_user_namespace()
+        self.prime()
+        self.assertTakesImage()
+        first, rules = self.id, self.ruleset()
+        user = next(n for n in self.linux["namespaces"] if n["type"] == "user")
+        user["path"] = f"/proc/{self.state()['pid']}/ns/user"
+        del self.linux["uidMappings"], self.linux["gidMappings"]
+        self.id = first + "-b"
+        self.linux["cgroupsPath"] += "-b"
+        self.assertTakesImage()
+        self.assertEqual(self.ruleset(), rules)
+        self.assertOk(self.delete("--force"))
+        self.id = first
+
     def test_before_a_hook(self):
         out = self.directory / "seen"
         script = self.directory / "hook"

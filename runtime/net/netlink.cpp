@@ -274,6 +274,9 @@ Result<> Socket::Commit(std::string_view messages) {
       acknowledged = header.nlmsg_seq;
     }
   }));
+  if (acknowledged == 0) {  // nobody would answer
+    return std::unexpected(SysError("send", what_, EPROTO));
+  }
   // Beyond the usual limit it takes CAP_NET_ADMIN over the host.
   constexpr std::size_t kUsual = std::size_t{64} << 10;
   const int size = static_cast<int>(messages.size() + kSlack);

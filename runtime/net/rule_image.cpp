@@ -58,7 +58,7 @@ Result<std::string> WithOwner(std::string_view batch, const std::string& owner) 
   }
   std::memcpy(&table, batch.data() + at, sizeof table);
   const std::size_t end = at + NLMSG_ALIGN(table.nlmsg_len);
-  if (table.nlmsg_type != kNewTable || table.nlmsg_len < sizeof table || end > batch.size()) {
+  if (table.nlmsg_type != kNewTable || end < at + sizeof table || end > batch.size()) {
     return std::unexpected(Failure("nf_tables: no table in the image", EPROTO));
   }
   Attributes attributes;

@@ -226,6 +226,25 @@ class Root(Gvisor):
         self.assertEqual((source / "new").read_text(), "new\n")
         self.assertFalse((source / "x").exists())
 
+    def test_a_source_that_nothing_is_executed_from(self):
+        """gVisor reads a program as any file, and its mapping of the host's would end the process."""
+        source = self.directory / "source"
+        source.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", source], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", source], check=False)
+        shutil.copy2(self.rootfs / "bin/busybox", source / "busybox")
+        mount = {"destination": "/mnt", "type": "bind", "source": str(source), "options": ["bind"]}
+        self.config["mounts"].append(mount)
+        self.sh("cat /mnt/busybox > /dev/null && /mnt/busybox echo ran")
+        result = self.run_container()
+        self.assertEqual((result.status, result.out), (126, ""), result)
+        mount["options"].append("exec")
+        self.assertEqual(self.output(), "ran\n")
+
+    def test_without_a_name_of_its_own_it_has_the_hosts(self):
+        del self.config["hostname"]
+        self.assertEqual(self.output("hostname"), os.uname().nodename + "\n")
+
     def test_copy_and_overlay_leave_the_bundle_as_it_is(self):
         for mode in ("copy", "overlay"):
             self.annotate(rootfs_mode=mode)
@@ -483,6 +502,9 @@ class Differences(Gvisor):
         ("dev.nucleus.init", lambda case: case.annotate(init="on")),
         ("mounts", lambda case: case.config["mounts"].append({"destination": "/mnt", "type": "tmpfs", "source": "x", "options": ["tmpcopyup"]})),
         ("mounts", lambda case: case.config["mounts"].append({"destination": "/mnt", "type": "ramfs", "source": "x"})),
+        ("mounts", lambda case: case.config["mounts"].append({"destination": "/mnt", "type": "tmpfs", "source": "x", "options": ["nr_inodes=9"]})),
+        ("does not cover", lambda case: case.config["mounts"].extend({"destination": place, "type": "tmpfs", "source": "x"}
+                                                                     for place in ("/mnt/inner", "/mnt"))),
         ("linux.namespaces", lambda case: case.linux["namespaces"].__setitem__(
             next(i for i, n in enumerate(case.linux["namespaces"]) if n["type"] == "ipc"), {"type": "ipc", "path": "/proc/self/ns/ipc"})),
     ]
@@ -513,6 +535,59 @@ class Differences(Gvisor):
         self.config["annotations"].pop("dev.nucleus.mode")
         self.write()
         self.assertFails(self.runtime("explain", self.bundle), "linux.timeOffsets")
+
+    SEEN = ("gvisor.terminal (seen inside): process.terminal", "gvisor.oom-score (seen inside): process.oomScoreAdj",
+            "gvisor.environment (seen inside)", "gvisor.program (seen inside)", "gvisor.keyring (seen inside)",
+            "gvisor.cgroup-mount (seen inside): mounts: /sys/fs/cgroup")
+    LESS = (("gvisor.no-new-privileges: process.noNewPrivileges", lambda case: case.process.update(noNewPrivileges=False)),
+            ("gvisor.umask: process.user.umask", lambda case: case.process["user"].update(umask=0o77)),
+            ("gvisor.domainname: domainname", lambda case: case.config.update(domainname="example.test")),
+            ("gvisor.namespaces: linux.namespaces: no ipc", lambda case: case.without_namespace("ipc")),
+            ("gvisor.propagation: mounts: /mnt", lambda case: case.config["mounts"].append(
+                {"destination": "/mnt", "type": "bind", "source": str(case.directory), "options": ["rbind", "rslave"]})),
+            ("gvisor.mount-options: mounts: /mnt", lambda case: case.config["mounts"].append(
+                {"destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": ["sync"]})))
+
+    def explained(self):
+        self.write()
+        result = self.runtime("explain", "--json", self.bundle)
+        self.assertOk(result)
+        return json.loads(result.out)["gvisor"]["differs"]
+
+    def test_what_is_seen_inside_is_told_and_no_error(self):
+        self.config["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]})
+        self.process["oomScoreAdj"] = 100
+        self.process["terminal"] = True
+        told = self.explained()
+        for words in self.SEEN:
+            self.assertTrue(any(line.startswith(words) for line in told), (words, told))
+        self.process["terminal"] = False
+        self.sh("echo ran")
+        result = self.run_container()
+        self.assertEqual((result.out, result.err), ("ran\n", ""))
+
+    def test_what_is_less_is_told_and_warned_of(self):
+        good = json.dumps(self.config)
+        for words, change in self.LESS:
+            with self.subTest(words):
+                self.config = json.loads(good)
+                change(self)
+                self.assertIn(words, " ".join(self.explained()))
+                result = self.run_container()
+                self.assertOk(result)
+                self.assertIn(f"warning: {words.partition(':')[0]} is not in force", result.err)
+
+    def test_ids_without_a_mapping(self):
+        """gVisor would take any."""
+        self.in_user_namespace()
+        self.process["user"] = {"uid": 70000, "gid": 0}
+        self.refused("process.user.uid: 70000 has no mapping")
+        self.process["user"] = {"uid": 0, "gid": 0, "additionalGids": [70001]}
+        self.refused("process.user.additionalGids: 70001 has no mapping")
+        self.process["user"] = {"uid": 0, "gid": 0}
+        self.process["args"] = ["/bin/sleep", "1000"]
+        self.running("exec sleep 1000")
+        self.assertFails(self.exec("/bin/true", flags=["--user", "70000"]), "70000 has no mapping", status=255)
 
     def test_hooks_run_with_their_states(self):
         log = self.directory / "log"

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import harness
-from harness import Case, main, rule
+from harness import Case, ids, main, rule
 
 # Type in config.json → name in /proc/PID/ns.
 FILES = {"pid": "pid", "network": "net", "mount": "mnt", "ipc": "ipc", "uts": "uts", "user": "user",
@@ -177,7 +177,7 @@ class Joined(Namespaces):
         facts = self.probe("facts")
         self.assertEqual(facts["namespaces"]["user"], host_namespace("user", pid))
         self.assertEqual(facts["namespaces"]["net"], host_namespace("net", pid))
-        self.assertEqual(facts["uids"], [0] * 4)
+        self.assertEqual(facts["uids"], ids(0))
 
     @rule("MUST", "config-linux.md#namespaces", "a path of another type: error")
     def test_of_another_type(self):
@@ -223,7 +223,7 @@ class User(Namespaces):
         self.mapped(host=200000)
         self.process["user"] = {"uid": 5, "gid": 6, "additionalGids": [7]}
         facts = self.hold()
-        self.assertEqual((facts["uids"], facts["gids"], set(facts["groups"]) - {6}), ([5] * 4, [6] * 4, {7}))
+        self.assertEqual((facts["uids"], facts["gids"], set(facts["groups"]) - {6}), (ids(5), ids(6), {7}))
         status = pathlib.Path(f"/proc/{self.state()['pid']}/status").read_text()
         self.assertIn("Uid:\t200005\t200005\t200005\t200005", status)
         self.assertIn("Gid:\t200006\t200006\t200006\t200006", status)
@@ -282,7 +282,7 @@ class User(Namespaces):
         facts = self.hold()
         joined = self.exec_probe("facts", flags=["--user", "3:4"])
         self.assertEqual(joined["namespaces"], facts["namespaces"])
-        self.assertEqual((joined["uids"], joined["gids"]), ([3] * 4, [4] * 4))
+        self.assertEqual((joined["uids"], joined["gids"]), (ids(3), ids(4)))
 
     def test_no_mappings(self):
         self.namespace("user")

@@ -13,11 +13,6 @@ namespace nucleus::oci {
 
 // Static, not in an unnamed namespace: lookup by argument must find the Read functions.
 
-struct RlimitName {
-  std::string_view name;
-  int resource;
-};
-
 static constexpr auto kRlimits = std::to_array<RlimitName>({
     {"RLIMIT_AS", RLIMIT_AS},
     {"RLIMIT_CORE", RLIMIT_CORE},
@@ -177,6 +172,10 @@ void Read(JsonReader& in, Process& out) {
                "duplicate " + out.rlimits[i].type);
     }
   }
+}
+
+std::span<const RlimitName> RlimitNames() {
+  return kRlimits;
 }
 
 Result<Process> ParseProcess(std::string_view json, std::string_view name) {

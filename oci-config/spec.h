@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nucleus::oci {
@@ -51,6 +53,12 @@ struct Rlimit {
   std::uint64_t soft = 0;
   std::uint64_t hard = 0;
 };
+// Those that have a name in config.json.
+struct RlimitName {
+  std::string_view name;
+  int resource;
+};
+std::span<const RlimitName> RlimitNames();
 
 enum class SchedulerPolicy { kOther, kFifo, kRr, kBatch, kIso, kIdle, kDeadline };
 

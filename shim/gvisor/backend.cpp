@@ -38,8 +38,12 @@ class Gvisor final : public Backend {
     const gvisor::Runsc runsc = TRY(gvisor::FindRunsc(bundle.annotations.gvisor_runsc, bundle.path));
     std::vector<std::string> lines = {"runsc " + runsc.abilities.version + ", " + runsc.path +
                                       "@sha256:" + runsc.digest};
-    for (const oci::Degradation& degradation : TRY(gvisor::CheckBundle(bundle, plan, runsc, {}))) {
+    const gvisor::Checked checked = TRY(gvisor::CheckBundle(bundle, plan, runsc, {}));
+    for (const oci::Degradation& degradation : checked.degradations) {
       lines.push_back(degradation.stage + ": " + degradation.reason);
+    }
+    for (const gvisor::Difference& seen : checked.seen) {
+      lines.push_back(seen.stage + " (seen inside): " + seen.key + ": " + seen.reason);
     }
     return lines;
   }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/json_writer.h"
@@ -26,6 +27,7 @@
 #include "shim/gvisor/confine.h"
 #include "shim/gvisor/console.h"
 #include "shim/gvisor/derive.h"
+#include "shim/gvisor/differences.h"
 #include "shim/gvisor/invoke.h"
 #include "shim/gvisor/network.h"
 #include "shim/gvisor/runsc.h"
@@ -115,7 +117,7 @@ Result<> LetRun(const container::Settings& settings, const std::string& own, oci
     container::Record(settings.warn, degradation, state);
   }
   if (ended.status != 0) {
-    return std::unexpected(Failure("unable to start container process: runsc: " + ended.Said(), EIO));
+    return std::unexpected(Failure("unable to start container process: runsc: " + InCallersWords(ended.Said()), EIO));
   }
   return {};
 }
@@ -294,6 +296,21 @@ Result<> CheckExecFilter(const container::Settings& settings, const Opened& open
   return {};
 }
 
+// What create has told of the container already is not told again.
+Result<> CheckExecProcess(const container::Settings& settings, const oci::State& state, const oci::Process& process,
+                          const confine::Confinement& confinement, std::optional<oci::Mode> mode) {
+  for (const oci::Degradation& degradation :
+       TRY_IN("exec failed", Weigh(FindProcessDifferences(process, confinement), mode))) {
+    const bool told = std::ranges::any_of(state.degradations, [&](const oci::Degradation& before) {
+      return before.stage == degradation.stage && before.reason == degradation.reason;
+    });
+    if (!told) {
+      settings.warn(container::DegradedText(degradation));
+    }
+  }
+  return {};
+}
+
 Result<> RefuseOptions(const container::ExecOptions& options) {
   if (options.io.preserve_fds > 0) {
     return std::unexpected(
@@ -329,6 +346,9 @@ Result<Planned> PlanExec(const container::Settings& settings, const container::E
   for (const std::string& warning : warnings) {
     settings.warn(warning);
   }
+  TRY_IN("exec failed", CheckMapped(spec.linux_.uid_mappings, spec.linux_.gid_mappings, planned.confinement));
+  TRY(CheckExecProcess(settings, opened.state, planned.process, planned.confinement, policies.mode));
+  FillLimits(planned.confinement.rlimits);
   return planned;
 }
 
@@ -387,9 +407,10 @@ Result<container::Launched> Exec(const container::Settings& settings, const cont
     settings.warn(container::DegradedText(degradation));
   }
   if (ended.status != 0) {
-    return std::unexpected(Failure("exec failed: unable to start container process: runsc: " +
-                                       ErrorIn(opened.directory, files.Name(ExecFiles::kLogFile), ended.Said()),
-                                   EIO));
+    return std::unexpected(
+        Failure("exec failed: unable to start container process: runsc: " +
+                    InCallersWords(ErrorIn(opened.directory, files.Name(ExecFiles::kLogFile), ended.Said())),
+                EIO));
   }
   container::Launched launched;
   launched.pid = TRY(files.Number(ExecFiles::kPid));

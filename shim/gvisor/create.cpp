@@ -107,17 +107,18 @@ class Creation {
     plan_ = std::move(planned.plan);
     TRY(CheckCaller(settings_, host_, plan_));
     runsc_ = TRY(FindRunsc(bundle_.annotations.gvisor_runsc, bundle_.path));
-    const std::vector<oci::Degradation> degradations = TRY(CheckBundle(bundle_, plan_, runsc_, options_));
+    const Checked checked = TRY(CheckBundle(bundle_, plan_, runsc_, options_));
     if (plan_.process) {
       container::TakeCallersSize(options_.io, *plan_.process);
     }
+    FillLimits(plan_.confinement.rlimits);
     for (const std::string& warning : plan_.warnings) {
       settings_.warn(warning);
     }
     for (const oci::Degradation& degradation : plan_.degradations) {
       Record(settings_.warn, degradation, state_);
     }
-    for (const oci::Degradation& degradation : degradations) {
+    for (const oci::Degradation& degradation : checked.degradations) {
       Record(settings_.warn, degradation, state_);
     }
     return {};
@@ -293,8 +294,9 @@ class Creation {
       if (cgroup::WasOomKilled(state_.cgroups).value_or(false)) {
         return std::unexpected(Failure("container init was OOM-killed (memory limit too low?)", ENOMEM));
       }
-      return std::unexpected(Failure(
-          "unable to start container process: runsc: " + ErrorIn(*directory_, Below(kLog), ended->Said()), EIO));
+      return std::unexpected(Failure("unable to start container process: runsc: " +
+                                         InCallersWords(ErrorIn(*directory_, Below(kLog), ended->Said())),
+                                     EIO));
     }
     root_ = {};
     return console ? TakeConsole(*console) : Result<>{};

@@ -47,7 +47,7 @@ void WriteProcess(JsonWriter& out, const oci::Process& process, const confine::C
   WriteStrings(out, "args", process.args);
   WriteStrings(out, "env", process.env);
   out.Key("cwd").String(process.cwd);
-  const confine::CapabilitySets& sets = confinement.capabilities;
+  const confine::CapabilitySets sets = AfterExecve(confinement);
   out.Key("capabilities").BeginObject();
   WriteCapabilities(out, "bounding", sets.bounding);
   WriteCapabilities(out, "effective", sets.effective);
@@ -68,14 +68,14 @@ void WriteProcess(JsonWriter& out, const oci::Process& process, const confine::C
   out.EndObject();
 }
 
-std::vector<std::string> OptionWords(const plan::MountOptions& options) {
+std::vector<std::string> OptionWords(const plan::MountOptions& options, std::uint64_t kept = 0) {
   std::vector<std::string> words;
   for (const auto& [attribute, word] : {std::pair{MOUNT_ATTR_RDONLY, "ro"},
                                         {MOUNT_ATTR_NOSUID, "nosuid"},
                                         {MOUNT_ATTR_NODEV, "nodev"},
                                         {MOUNT_ATTR_NOEXEC, "noexec"},
                                         {MOUNT_ATTR_NOATIME, "noatime"}}) {
-    if ((options.set & static_cast<std::uint64_t>(attribute)) != 0) {
+    if (((options.set | kept) & static_cast<std::uint64_t>(attribute)) != 0) {
       words.emplace_back(word);
     }
   }
@@ -103,7 +103,7 @@ void WriteMounts(JsonWriter& out, const plan::Plan& plan, const Places& places) 
   for (std::size_t i = 0; i < plan.rootfs.mounts.size(); ++i) {
     const plan::MountStep& step = plan.rootfs.mounts[i];
     if (const auto* bind = std::get_if<plan::BindMount>(&step)) {
-      std::vector<std::string> options = OptionWords(bind->options);
+      std::vector<std::string> options = OptionWords(bind->options, places.kept_flags[i]);
       options.emplace_back(bind->recursive ? "rbind" : "bind");
       WriteMount(out, bind->target, "bind", places.binds[i], options);
     } else if (const auto* filesystem = std::get_if<plan::FilesystemMount>(&step)) {
@@ -228,6 +228,19 @@ bool CanSayEnosys(const oci::Seccomp& filter) {
          });
 }
 
+confine::CapabilitySets AfterExecve(const confine::Confinement& confinement) {
+  confine::CapabilitySets sets = confinement.capabilities;
+  sets.ambient &= sets.permitted & sets.inheritable;
+  if (confinement.uid != 0) {
+    sets.permitted = sets.ambient;
+  } else {
+    const std::uint64_t roots = sets.inheritable | sets.bounding;
+    sets.permitted = confinement.no_new_privileges ? roots & sets.permitted : roots;
+  }
+  sets.effective = sets.permitted;
+  return sets;
+}
+
 std::string DeriveConfig(const plan::Plan& plan, const oci::Seccomp* filter, const Places& places) {
   JsonWriter out;
   out.BeginObject();
@@ -240,7 +253,7 @@ std::string DeriveConfig(const plan::Plan& plan, const oci::Seccomp* filter, con
   out.Key("path").String(places.root);
   out.Key("readonly").Bool(plan.rootfs.readonly);
   out.EndObject();
-  out.Key("hostname").String(plan.hostname);
+  out.Key("hostname").String(plan.hostname.empty() ? places.hostname : plan.hostname);
   out.Key("domainname").String(plan.domainname);
   WriteMounts(out, plan, places);
   // No annotations: those that runsc knows change how it makes a sandbox.

@@ -15,6 +15,7 @@
 namespace nucleus::gvisor {
 
 enum class Weight {
+  kSeen,   // a program may see it, and nothing that was asked for is missing: told beforehand, never an error
   kMinor,  // what callers ask for by default: without a mode it is recorded, and the container runs
   kMajor,  // somebody relies on it: without a mode it is an error
 };
@@ -34,9 +35,13 @@ struct Request {
   bool landlock_policy = false;  // one that the annotations name, not what a mode derives from the mounts
   int preserve_fds = 0;
   bool listen_fds = false;  // LISTEN_FDS is among the process's variables
+  bool keyring = true;      // a new one is asked for, as it is by default
 };
 
 std::vector<Difference> FindDifferences(const Request& request, const Abilities& abilities);
+
+// Of a process alone: init, or one of exec.
+std::vector<Difference> FindProcessDifferences(const oci::Process& process, const confine::Confinement& confinement);
 
 // Those that the container can do without; the first that it cannot, as an error.
 Result<std::vector<oci::Degradation>> Weigh(const std::vector<Difference>& differences, std::optional<oci::Mode> mode);

@@ -123,4 +123,15 @@ std::string LastMessage(std::string_view log, const std::string& name) {
   return in.Finish() ? message : std::string{};
 }
 
+std::string InCallersWords(std::string message) {
+  constexpr std::string_view kMissing = "error finding executable ";
+  const std::size_t at = message.find(kMissing);
+  const std::size_t end = at == std::string::npos ? at : message.find(" in PATH [", at);
+  if (end == std::string::npos) {
+    return message;
+  }
+  const std::string name = message.substr(at + kMissing.size(), end - at - kMissing.size());
+  return message.substr(0, at) + "exec: " + name + ": executable file not found in $PATH";
+}
+
 }  // namespace nucleus::gvisor

@@ -28,4 +28,7 @@ Result<pid_t> ParsePid(std::string_view text);
 // The "msg" of the last line of a log in JSON; empty where there is none.
 std::string LastMessage(std::string_view log, const std::string& name);
 
+// An error of runsc's in the words that callers of runc look for, where it has others.
+std::string InCallersWords(std::string message);
+
 }  // namespace nucleus::gvisor

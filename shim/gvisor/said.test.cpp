@@ -78,6 +78,13 @@ BOOST_AUTO_TEST_CASE(abilities) {
   BOOST_TEST(OfVersion("release-20260401.0").FiltersExec());
 }
 
+BOOST_AUTO_TEST_CASE(a_program_that_is_not_there) {
+  BOOST_TEST(InCallersWords("starting: error finding executable \"a b\" in PATH [/bin]: no such file or directory") ==
+             "starting: exec: \"a b\": executable file not found in $PATH");
+  BOOST_TEST(InCallersWords("error finding executable \"x\"") == "error finding executable \"x\"");
+  BOOST_TEST(InCallersWords("in PATH [ of another kind") == "in PATH [ of another kind");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

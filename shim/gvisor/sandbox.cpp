@@ -1,7 +1,9 @@
 #include "shim/gvisor/sandbox.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,6 +80,10 @@ std::vector<std::string> SandboxFlags(const oci::Annotations& annotations, const
   if (abilities.Has("oci-seccomp") && FilterOf(plan) != nullptr) {
     flags.emplace_back("--oci-seccomp");
   }
+  // runsc takes CAP_NET_RAW away otherwise, whatever the bundle says.
+  if (plan.confinement.capabilities.bounding >> CAP_NET_RAW & 1) {
+    flags.emplace_back("--net-raw");
+  }
   // What is written goes where the bundle says, not into a memory of gVisor's own, which is the default of newer ones.
   if (abilities.Has("overlay2")) {
     flags.emplace_back("--overlay2=none");
@@ -115,10 +121,28 @@ Result<> CheckCaller(const container::Settings& settings, const plan::Host& host
   return {};
 }
 
-Result<std::vector<oci::Degradation>> CheckBundle(const container::Bundle& bundle, const plan::Plan& plan,
-                                                  const Runsc& runsc, const container::CreateOptions& options) {
+Result<> CheckMapped(const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids,
+                     const confine::Confinement& confinement) {
+  const auto check = [](const std::vector<oci::IdMapping>& mappings, std::uint32_t id, const char* key) -> Result<> {
+    const bool mapped = mappings.empty() || std::ranges::any_of(mappings, [id](const oci::IdMapping& mapping) {
+                          return id >= mapping.container_id && id - mapping.container_id < mapping.size;
+                        });
+    return mapped ? Result<>{}
+                  : std::unexpected(Failure(std::string{key} + ": " + std::to_string(id) + " has no mapping", EINVAL));
+  };
+  TRY(check(uids, confinement.uid, "process.user.uid"));
+  TRY(check(gids, confinement.gid, "process.user.gid"));
+  for (const std::uint32_t gid : confinement.additional_gids) {
+    TRY(check(gids, gid, "process.user.additionalGids"));
+  }
+  return {};
+}
+
+Result<Checked> CheckBundle(const container::Bundle& bundle, const plan::Plan& plan, const Runsc& runsc,
+                            const container::CreateOptions& options) {
   TRY(CheckPlatform(bundle.annotations, runsc.abilities));
   TRY(CheckNetwork(bundle.annotations, plan));
+  TRY(CheckMapped(plan.uid_mappings, plan.gid_mappings, plan.confinement));
   const bool listen_fds =
       std::ranges::any_of(options.env, [](const std::string& entry) { return entry.starts_with("LISTEN_FDS="); });
   const Request request{.spec = bundle.spec.get(),
@@ -126,8 +150,23 @@ Result<std::vector<oci::Degradation>> CheckBundle(const container::Bundle& bundl
                         .annotations = &bundle.annotations,
                         .landlock_policy = bundle.annotations.landlock_policy.has_value(),
                         .preserve_fds = options.io.preserve_fds,
-                        .listen_fds = listen_fds};
-  return Weigh(FindDifferences(request, runsc.abilities), bundle.annotations.mode);
+                        .listen_fds = listen_fds,
+                        .keyring = !options.no_new_keyring};
+  Checked checked;
+  checked.seen = FindDifferences(request, runsc.abilities);
+  checked.degradations = TRY(Weigh(checked.seen, bundle.annotations.mode));
+  std::erase_if(checked.seen, [](const Difference& difference) { return difference.weight != Weight::kSeen; });
+  return checked;
+}
+
+void FillLimits(std::vector<oci::Rlimit>& limits) {
+  for (const auto& [name, resource] : oci::RlimitNames()) {
+    rlimit own{};
+    if (std::ranges::find(limits, resource, &oci::Rlimit::resource) == limits.end() &&
+        ::getrlimit(static_cast<__rlimit_resource>(resource), &own) == 0) {
+      limits.push_back({.type = std::string{name}, .resource = resource, .soft = own.rlim_cur, .hard = own.rlim_max});
+    }
+  }
 }
 
 Result<> WriteNew(int directory, const std::string& name, std::string_view text) {

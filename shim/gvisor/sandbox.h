@@ -9,6 +9,7 @@
 #include "runtime/container/container.h"
 #include "runtime/container/state_dir.h"
 #include "runtime/plan/plan.h"
+#include "shim/gvisor/differences.h"
 #include "shim/gvisor/runsc.h"
 
 namespace nucleus::gvisor {
@@ -35,9 +36,20 @@ Result<> CheckManager(const container::Settings& settings);
 // What a caller has to be and to have for a sandbox of gVisor.
 Result<> CheckCaller(const container::Settings& settings, const plan::Host& host, const plan::Plan& plan);
 
-// What the container goes on without; an error where it cannot.
-Result<std::vector<oci::Degradation>> CheckBundle(const container::Bundle& bundle, const plan::Plan& plan,
-                                                  const Runsc& runsc, const container::CreateOptions& options);
+// The ids of a process in a user namespace: the kernel refuses those without a mapping, gVisor takes any number.
+Result<> CheckMapped(const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids,
+                     const confine::Confinement& confinement);
+
+// All that is different, weighed already: an error where the container cannot do without.
+struct Checked {
+  std::vector<oci::Degradation> degradations;  // what it goes on without
+  std::vector<Difference> seen;                // what it may see, and nothing more
+};
+Result<Checked> CheckBundle(const container::Bundle& bundle, const plan::Plan& plan, const Runsc& runsc,
+                            const container::CreateOptions& options);
+
+// Those that are not set stay as this process's are, as for any container: runsc's own would be others.
+void FillLimits(std::vector<oci::Rlimit>& limits);
 
 // A new file, below `directory`.
 Result<> WriteNew(int directory, const std::string& name, std::string_view text);

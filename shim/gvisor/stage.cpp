@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,7 +58,8 @@ Result<Source> OpenSource(const plan::BindMount& bind, Fd made) {
   result.directory = S_ISDIR(TRY(sys::Fstat(result.tree.get(), bind.source)).st_mode);
   // The host holds what the options say as well, whatever the sandbox becomes.
   constexpr std::uint64_t kHeld = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  TRY(sys::SetMountAttributes(result.tree.get(), bind.options.set & kHeld, 0, MS_PRIVATE, false, bind.source));
+  TRY(sys::SetMountAttributes(result.tree.get(), bind.options.set & kHeld, bind.options.clear & kHeld, MS_PRIVATE,
+                              false, bind.source));
   return result;
 }
 
@@ -237,6 +240,17 @@ Result<Fd> FillRoot(const OwnRoot& own, const HostParts& parts) {
 
 }  // namespace
 
+namespace {
+
+std::uint64_t KeptFlags(const plan::BindMount& bind) {
+  struct statvfs status{};
+  const Fd source{::open(bind.source.c_str(), O_PATH | O_CLOEXEC)};
+  const bool forbidden = source && ::fstatvfs(source.get(), &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
+  return forbidden ? MOUNT_ATTR_NOEXEC & ~bind.options.clear : 0;
+}
+
+}  // namespace
+
 Places PlacesIn(const plan::Rootfs& plan, int root, bool netns) {
   const std::string place = kPlace;
   Places places;
@@ -248,9 +262,14 @@ Places PlacesIn(const plan::Rootfs& plan, int root, bool netns) {
   }
   places.root = place + "/root";
   places.netns = netns ? place + "/netns" : "";
+  utsname host{};
+  if (::uname(&host) == 0) {
+    places.hostname = host.nodename;
+  }
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
-    const bool bind = std::holds_alternative<plan::BindMount>(plan.mounts[i]);
-    places.binds.push_back(bind ? place + "/bind-" + std::to_string(i) : "");
+    const auto* bind = std::get_if<plan::BindMount>(&plan.mounts[i]);
+    places.binds.push_back(bind != nullptr ? place + "/bind-" + std::to_string(i) : "");
+    places.kept_flags.push_back(bind != nullptr ? KeptFlags(*bind) : 0);
   }
   return places;
 }

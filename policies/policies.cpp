@@ -55,7 +55,7 @@ Result<> CheckMode(const oci::Annotations& annotations) {
 }
 
 Result<Policies> Load(const oci::Annotations& annotations, const std::string& bundle,
-                      bool (*is_syscall)(std::string_view name)) {
+                      bool (*is_syscall)(std::string_view name), const FilterIsKnown& known) {
   Policies policies;
   policies.mode = annotations.mode;
   TRY(CheckMode(annotations));
@@ -65,8 +65,13 @@ Result<Policies> Load(const oci::Annotations& annotations, const std::string& bu
     }
     const std::string where = std::string{"annotations[\"dev.nucleus.policy."} + kind + "\"]";
     PinnedFile file = TRY_IN(where, ReadPinned(bundle, **pin));
-    TRY_IN(where, AddDocument(policies, {.kind = kind, .file = std::move(file), .pinned = !(*pin)->digest.empty()},
-                              is_syscall));
+    Document document{.kind = kind, .file = std::move(file), .pinned = !(*pin)->digest.empty()};
+    if (known && document.kind == "seccomp" && known(document.file.digest)) {
+      policies.filter_known = true;
+      policies.documents.push_back(std::move(document));
+      continue;
+    }
+    TRY_IN(where, AddDocument(policies, std::move(document), is_syscall));
   }
   if (annotations.rootfs_manifest) {
     PinnedFile file = TRY_IN("annotations[\"dev.nucleus.rootfs.manifest\"]",

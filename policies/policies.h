@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,8 @@ inline constexpr std::size_t kMaxManifestBytes = std::size_t{256} << 20;
 struct Policies {
   std::optional<oci::Mode> mode;
   std::shared_ptr<const oci::Seccomp> seccomp;  // shared with what is made of the policies
+  // Of the seccomp policy the filter is known, and it has not been parsed: `seccomp` is null.
+  bool filter_known = false;
   std::optional<CapabilityPolicy> capabilities;
   std::optional<LandlockPolicy> landlock;
   std::optional<EgressPolicy> egress;
@@ -53,10 +56,14 @@ std::array<PolicyPin, 4> PolicyPins(const oci::Annotations& annotations);
 // What a mode says of the annotations themselves: digests, no trace. An error names the key.
 Result<> CheckMode(const oci::Annotations& annotations);
 
-// Reads and parses every policy that `annotations` names, each file once. `bundle` is where relative pins start;
-// `is_syscall` knows the names of system calls. Errors name the annotation, and file, line and key.
+// Has the caller the filter of the seccomp policy with this digest? It has been made of the same bytes before.
+using FilterIsKnown = std::function<bool(std::string_view digest)>;
+
+// Reads and parses every policy that `annotations` names, each file once; not that of which `known` says so. `bundle`
+// is where relative pins start; `is_syscall` knows the names of system calls. Errors name the annotation, and file,
+// line and key.
 Result<Policies> Load(const oci::Annotations& annotations, const std::string& bundle,
-                      bool (*is_syscall)(std::string_view name));
+                      bool (*is_syscall)(std::string_view name), const FilterIsKnown& known = {});
 
 // The same documents again, from text that was kept: for `exec`. Only kinds that Load knows.
 Result<> AddDocument(Policies& policies, Document document, bool (*is_syscall)(std::string_view name));

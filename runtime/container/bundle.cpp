@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "oci-config/parse.h"
 #include "runtime/container/bundle_policies.h"
+#include "runtime/container/filter_cache.h"
 
 namespace nucleus::container {
 
@@ -50,7 +51,7 @@ Result<std::string> RootDirectory(const std::string& path) {
 }
 
 Result<Bundle> LoadBundle(const std::string& directory, const std::string& config, const std::string& digest,
-                          void (*warn)(const std::string& message)) {
+                          void (*warn)(const std::string& message), bool find_filter) {
   Bundle bundle;
   bundle.path = TRY(AbsolutePath(directory));
   bundle.text = TRY(ReadFile(config.empty() ? bundle.path + "/config.json" : config, oci::kMaxConfigBytes));
@@ -62,7 +63,13 @@ Result<Bundle> LoadBundle(const std::string& directory, const std::string& confi
   }
   bundle.spec = std::make_shared<const oci::Spec>(TRY(oci::ParseSpec(bundle.text, "config.json")));
   bundle.annotations = TRY_IN("config.json", oci::ParseAnnotations(bundle.spec->annotations));
-  bundle.policies = TRY_IN("config.json", LoadPolicies(bundle.annotations, bundle.path, warn));
+  const auto find = [&bundle](std::string_view policy) {
+    bundle.policy_filter = FindFilter(FilterCacheDirectory(), policy);
+    return bundle.policy_filter != nullptr;
+  };
+  const bool native = bundle.annotations.runtime == oci::Runtime::kNative;
+  bundle.policies = TRY_IN("config.json", LoadPolicies(bundle.annotations, bundle.path, warn,
+                                                       find_filter && native ? find : policies::FilterIsKnown{}));
   return bundle;
 }
 

@@ -1,8 +1,11 @@
 #include "runtime/container/bundle_policies.h"
 
+#include <algorithm>
+
 #include "base/sha256.h"
 #include "oci-config/annotations.h"
 #include "oci-config/parse.h"
+#include "policies/builtin.h"
 #include "policies/closure.h"
 #include "runtime/confine/seccomp_names.h"
 
@@ -17,8 +20,11 @@ std::string FileName(const std::string& kind) {
 }  // namespace
 
 Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, const std::string& bundle,
-                                        void (*warn)(const std::string&)) {
-  policies::Policies result = TRY(policies::Load(annotations, bundle, confine::IsSyscall));
+                                        void (*warn)(const std::string&), const policies::FilterIsKnown& known) {
+  policies::Policies result = TRY(policies::Load(annotations, bundle, confine::IsSyscall, known));
+  if (known && result.mode && !annotations.seccomp_policy) {
+    result.filter_known = known(SeccompPolicyDigest(result));
+  }
   TRY(oci::RefuseUnsupported(annotations));
   const auto warn_of_no_digest = [warn](const policies::Document& document, const std::string& key) {
     if (!document.pinned && warn != nullptr) {
@@ -35,6 +41,11 @@ Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, con
     }
   }
   return result;
+}
+
+std::string SeccompPolicyDigest(const policies::Policies& policies) {
+  const auto document = std::ranges::find(policies.documents, "seccomp", &policies::Document::kind);
+  return document != policies.documents.end() ? document->file.digest : Sha256Hex(policies::BuiltinAgentSeccomp());
 }
 
 Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies) {

@@ -13,9 +13,13 @@
 
 namespace nucleus::container {
 
-// Refuses what this build cannot carry out, and warns of pins without a digest (where `warn` is not null).
+// Refuses what this build cannot carry out, and warns of pins without a digest (where `warn` is not null). `known`: of
+// the seccomp policy, or of the one that a mode has where there is none.
 Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, const std::string& bundle,
-                                        void (*warn)(const std::string&));
+                                        void (*warn)(const std::string&), const policies::FilterIsKnown& known);
+
+// The digest that `known` is asked for.
+std::string SeccompPolicyDigest(const policies::Policies& policies);
 
 // Copies the documents as they were read.
 Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies);

@@ -68,22 +68,25 @@ Result<Fd> ListenForStart(const StateDir& directory) {
 }
 
 // What config.json and the policy say, joined.
-Result<confine::SeccompProgram> CompilePolicies(const plan::Plan& plan) {
+Result<confine::SeccompProgram> CompilePolicies(const plan::Plan& plan, const Bundle& bundle) {
   FAULT_POINT("create.seccomp-compile");
   confine::SeccompProgram own;
   if (plan.seccomp) {
     own = TRY_IN("linux.seccomp", CompileCached(FilterCacheDirectory(), *plan.seccomp));
   }
-  if (!plan.policy_seccomp) {
+  if (!plan.policy_seccomp && !bundle.policy_filter) {
     return own;
   }
-  confine::SeccompProgram policy = TRY_IN("annotations[\"dev.nucleus.policy.seccomp\"]",
-                                          CompileCached(FilterCacheDirectory(), *plan.policy_seccomp));
+  confine::SeccompProgram policy =
+      bundle.policy_filter
+          ? *bundle.policy_filter
+          : TRY_IN("annotations[\"dev.nucleus.policy.seccomp\"]",
+                   CompilePolicy(FilterCacheDirectory(), SeccompPolicyDigest(bundle.policies), *plan.policy_seccomp));
   return plan.seccomp ? confine::JoinFilters(own, policy) : Result<confine::SeccompProgram>{std::move(policy)};
 }
 
-Result<confine::SeccompProgram> CompileFilters(const plan::Plan& plan) {
-  confine::SeccompProgram policies = TRY(CompilePolicies(plan));
+Result<confine::SeccompProgram> CompileFilters(const plan::Plan& plan, const Bundle& bundle) {
+  confine::SeccompProgram policies = TRY(CompilePolicies(plan, bundle));
   return plan.traced ? confine::WithTrace(std::move(policies)) : Result<confine::SeccompProgram>{std::move(policies)};
 }
 
@@ -527,7 +530,7 @@ class Creation {
   }
 
   Result<> PassFilters() {
-    const Result<confine::SeccompProgram> program = CompileFilters(plan_);
+    const Result<confine::SeccompProgram> program = CompileFilters(plan_, bundle_);
     if (!program && plan_.MayDegrade(policies::Stage::kSeccomp)) {
       Record(settings_.warn, {.stage = "seccomp", .reason = program.error().message}, state_);
       return {};
@@ -715,7 +718,7 @@ class Creation {
 Result<Bundle> OpenBundle(const Settings& settings, const CreateOptions& options) {
   Enter(settings, "bundle");
   Result<> valid = ValidateId(options.id);
-  Result<Bundle> bundle = valid ? LoadBundle(options.bundle, options.config, options.config_digest, settings.warn)
+  Result<Bundle> bundle = valid ? LoadBundle(options.bundle, options.config, options.config_digest, settings.warn, true)
                                 : std::unexpected(valid.error());
   if (!bundle) {
     TellFailure(settings, options.id, "bundle", bundle.error(), "refused");

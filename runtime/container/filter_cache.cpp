@@ -6,11 +6,18 @@
 #include "runtime/container/host.h"
 #include "runtime/sys/own_cache.h"
 
+#ifndef NUCLEUS_VERSION
+#define NUCLEUS_VERSION ""
+#endif
+
 namespace nucleus::container {
 namespace {
 
 // Raised when the code that compiles changes what it makes of a profile.
 constexpr int kCompilerVersion = 1;
+
+// Raised when a policy that was accepted no longer is.
+constexpr int kPolicyVersion = 1;
 
 // Fields are ended by characters that no name can hold.
 void Add(std::string& key, const std::string& text) {
@@ -29,15 +36,30 @@ void AddErrno(std::string& key, const std::optional<std::uint32_t>& value) {
   key += ' ';
 }
 
-}  // namespace
-
-std::string FilterKey(const oci::Seccomp& seccomp) {
+// Of libseccomp's names, too.
+std::string Compiler() {
   std::string key;
   const scmp_version* library = ::seccomp_version();
   for (const unsigned part : {library->major, library->minor, library->micro}) {
     AddNumber(key, part);
   }
   AddNumber(key, kCompilerVersion);
+  return key;
+}
+
+std::string PolicyKey(std::string_view digest) {
+  std::string key = "policy ";
+  AddNumber(key, kPolicyVersion);
+  key += Compiler();
+  Add(key, NUCLEUS_VERSION);
+  key += digest;
+  return key;
+}
+
+}  // namespace
+
+std::string FilterKey(const oci::Seccomp& seccomp) {
+  std::string key = Compiler();
   AddNumber(key, seccomp.default_action);
   AddErrno(key, seccomp.default_errno_ret);
   AddNumber(key, seccomp.architectures.size());
@@ -82,6 +104,27 @@ Result<confine::SeccompProgram> CompileCached(const std::string& directory, cons
   }
   confine::SeccompProgram program = TRY(confine::CompileSeccomp(seccomp));
   cache.Keep(key, FormatFilter(program));
+  return program;
+}
+
+std::shared_ptr<const confine::SeccompProgram> FindFilter(const std::string& directory, std::string_view digest) {
+  if (directory.empty()) {
+    return nullptr;
+  }
+  const std::optional<std::string> kept = sys::OwnCache{directory}.Find(PolicyKey(digest));
+  if (!kept) {
+    return nullptr;
+  }
+  Result<confine::SeccompProgram> program = ParseFilter(*kept, "seccomp filter");
+  return program && !program->listener ? std::make_shared<const confine::SeccompProgram>(std::move(*program)) : nullptr;
+}
+
+Result<confine::SeccompProgram> CompilePolicy(const std::string& directory, std::string_view digest,
+                                              const oci::Seccomp& policy) {
+  confine::SeccompProgram program = TRY(confine::CompileSeccomp(policy));
+  if (!program.listener) {
+    sys::OwnCache{directory}.Keep(PolicyKey(digest), FormatFilter(program));
+  }
   return program;
 }
 

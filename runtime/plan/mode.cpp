@@ -72,6 +72,7 @@ Result<policies::Policies> WithModeDefaults(const oci::Spec& spec, const policie
   policies::Policies result;
   result.mode = policies.mode;
   result.seccomp = policies.seccomp;
+  result.filter_known = policies.filter_known;
   result.capabilities = policies.capabilities;
   result.landlock = policies.landlock;
   result.egress = policies.egress;
@@ -88,7 +89,7 @@ Result<policies::Policies> WithModeDefaults(const oci::Spec& spec, const policie
   if (!result.capabilities) {
     result.capabilities.emplace();
   }
-  if (!result.seccomp) {
+  if (!result.seccomp && !result.filter_known) {
     result.seccomp = std::make_shared<const oci::Seccomp>(TRY(policies::ParseSeccompPolicy(
         policies::BuiltinAgentSeccomp(), "built-in agent-seccomp.json", confine::IsSyscall)));
   }

@@ -466,6 +466,7 @@ Result<confine::Confinement> PlanConfinement(const oci::Process& process, const 
   result.capabilities = confine::PlanCapabilities(granted, host.capability_bounding, warnings);
   result.no_new_privileges = process.no_new_privileges;
   TRY(PlanFilters(AddressOf(container.seccomp), policies.seccomp.get(), result));
+  result.has_seccomp = result.has_seccomp || policies.filter_known;
   if (policies.landlock) {
     const int needed = policies.landlock->NeededAbi();
     if (host.landlock_abi >= needed) {

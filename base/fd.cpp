@@ -17,12 +17,17 @@ void Fd::Reset(int fd) {
 
 namespace {
 
-Result<std::string> ReadChecked(int fd, const struct stat& status, std::size_t limit, std::string_view name) {
-  if (S_ISREG(status.st_mode) && status.st_size > 0 && static_cast<std::size_t>(status.st_size) > limit) {
+// By way of the stack: a string that is made larger first is written twice, and its pages are new each time.
+constexpr std::size_t kChunk = 16384;
+
+}  // namespace
+
+Result<std::string> ReadAll(int fd, const struct stat& status, std::size_t limit, std::string_view name) {
+  // A file of procfs is said to be empty, one of sysfs as long as it may be.
+  const std::size_t size = S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : 0;
+  if (size > limit) {
     return std::unexpected(SysError("read", name, EFBIG));
   }
-  // By way of the stack: a string that is made larger first is written twice, and its pages are new each time.
-  constexpr std::size_t kChunk = 16384;
   std::array<char, kChunk> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
   std::string bytes;
   for (;;) {
@@ -40,17 +45,19 @@ Result<std::string> ReadChecked(int fd, const struct stat& status, std::size_t l
     if (bytes.size() > limit) {
       return std::unexpected(SysError("read", name, EFBIG));
     }
+    // As long as it was said to be, and there was no more of it to be had.
+    if (bytes.size() == size && static_cast<std::size_t>(count) < chunk.size()) {
+      return bytes;
+    }
   }
 }
-
-}  // namespace
 
 Result<std::string> ReadAll(int fd, std::size_t limit, std::string_view name) {
   struct stat status{};
   if (::fstat(fd, &status) != 0) {
     status = {};
   }
-  return ReadChecked(fd, status, limit, name);
+  return ReadAll(fd, status, limit, name);
 }
 
 Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
@@ -64,7 +71,23 @@ Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
   if (!S_ISREG(status.st_mode) && ::fcntl(fd.get(), F_SETFL, 0) != 0) {
     return std::unexpected(SysError("open", path));
   }
-  return ReadChecked(fd.get(), status, limit, path);
+  return ReadAll(fd.get(), status, limit, path);
+}
+
+Result<std::string> ReadRecord(const std::string& path) {
+  const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
+  if (!fd) {
+    return std::unexpected(SysError("open", path));
+  }
+  std::array<char, kChunk> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
+  ssize_t count = 0;
+  do {
+    count = ::read(fd.get(), chunk.data(), chunk.size());
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 || static_cast<std::size_t>(count) == chunk.size()) {
+    return std::unexpected(SysError("read", path, count < 0 ? errno : EFBIG));
+  }
+  return std::string{chunk.data(), static_cast<std::size_t>(count)};
 }
 
 Result<> WriteAll(int fd, std::string_view bytes, std::string_view name) {

@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/sha256.h"
 
 namespace nucleus::policies {
@@ -23,20 +22,17 @@ std::string Reason(int error) {
   }
 }
 
-Result<Fd> Open(const std::string& bundle, const std::string& path) {
-  Fd directory;
+Result<Fd> Open(PinBase& bundle, const std::string& path) {
+  int directory = AT_FDCWD;
   open_how how{};
   // O_PATH first: opening a FIFO or a device has effects, looking at it has none.
   how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
   how.resolve = RESOLVE_NO_MAGICLINKS;
   if (!path.starts_with('/')) {
-    directory = Fd{::open(bundle.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-    if (!directory) {
-      return std::unexpected(SysError("open", bundle));
-    }
+    directory = TRY(bundle.Open());
     how.resolve |= RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
   }
-  const long fd = ::syscall(SYS_openat2, directory ? directory.get() : AT_FDCWD, path.c_str(), &how, sizeof how);
+  const long fd = ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
   if (fd < 0) {
     return std::unexpected(Failure(path + ": " + Reason(errno), errno));
   }
@@ -67,7 +63,22 @@ bool Same(const struct stat& before, const struct stat& after) {
 
 }  // namespace
 
+Result<int> PinBase::Open() {
+  if (!directory_) {
+    directory_ = Fd{::open(path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (!directory_) {
+      return std::unexpected(SysError("open", path_));
+    }
+  }
+  return directory_.get();
+}
+
 Result<PinnedFile> ReadPinned(const std::string& bundle, const oci::Pin& pin, std::size_t limit) {
+  PinBase base{bundle};
+  return ReadPinned(base, pin, limit);
+}
+
+Result<PinnedFile> ReadPinned(PinBase& bundle, const oci::Pin& pin, std::size_t limit) {
   const Fd place = TRY(Open(bundle, pin.path));
   struct stat before{};
   if (::fstat(place.get(), &before) != 0) {
@@ -82,7 +93,7 @@ Result<PinnedFile> ReadPinned(const std::string& bundle, const oci::Pin& pin, st
   }
   PinnedFile result;
   result.path = pin.path;
-  result.bytes = TRY(ReadAll(file.get(), limit, pin.path));
+  result.bytes = TRY(ReadAll(file.get(), before, limit, pin.path));
   struct stat after{};
   if (::fstat(file.get(), &after) != 0) {
     return std::unexpected(SysError("stat", pin.path));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "oci-config/annotations.h"
 
 namespace nucleus::policies {
@@ -18,11 +19,24 @@ struct PinnedFile {
   std::string digest;  // of these bytes, 64 hex digits
 };
 
+// Where relative pins start: opened for the first of them.
+class PinBase {
+ public:
+  explicit PinBase(std::string path) : path_(std::move(path)) {
+  }
+  Result<int> Open();
+
+ private:
+  std::string path_;
+  Fd directory_;
+};
+
 // Opens the pin's file once, reads it once, and compares the digest of what was read (where the pin has one). A
 // relative path is looked for below `bundle` and may not leave it, nor lead through a symbolic link (openat2(2),
 // RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS); an absolute one may not end in one. Refused with the reason: what is not a
 // regular file (a FIFO is not waited for, a device not opened), what everybody may write to, what is larger than
 // `limit`, what changes while it is read, another digest. Errors begin with the path.
+Result<PinnedFile> ReadPinned(PinBase& bundle, const oci::Pin& pin, std::size_t limit = kMaxPolicyBytes);
 Result<PinnedFile> ReadPinned(const std::string& bundle, const oci::Pin& pin, std::size_t limit = kMaxPolicyBytes);
 
 }  // namespace nucleus::policies

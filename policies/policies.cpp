@@ -59,12 +59,13 @@ Result<Policies> Load(const oci::Annotations& annotations, const std::string& bu
   Policies policies;
   policies.mode = annotations.mode;
   TRY(CheckMode(annotations));
+  PinBase base{bundle};
   for (const auto& [kind, pin] : PolicyPins(annotations)) {
     if (!pin->has_value()) {
       continue;
     }
     const std::string where = std::string{"annotations[\"dev.nucleus.policy."} + kind + "\"]";
-    PinnedFile file = TRY_IN(where, ReadPinned(bundle, **pin));
+    PinnedFile file = TRY_IN(where, ReadPinned(base, **pin));
     Document document{.kind = kind, .file = std::move(file), .pinned = !(*pin)->digest.empty()};
     if (known && document.kind == "seccomp" && known(document.file.digest)) {
       policies.filter_known = true;
@@ -75,13 +76,13 @@ Result<Policies> Load(const oci::Annotations& annotations, const std::string& bu
   }
   if (annotations.rootfs_manifest) {
     PinnedFile file = TRY_IN("annotations[\"dev.nucleus.rootfs.manifest\"]",
-                             ReadPinned(bundle, *annotations.rootfs_manifest, kMaxManifestBytes));
+                             ReadPinned(base, *annotations.rootfs_manifest, kMaxManifestBytes));
     policies.rootfs_manifest = Document{
         .kind = "rootfs.manifest", .file = std::move(file), .pinned = !annotations.rootfs_manifest->digest.empty()};
   }
   if (annotations.rootfs_closure) {
     const char* where = "annotations[\"dev.nucleus.rootfs.closure\"]";
-    PinnedFile file = TRY_IN(where, ReadPinned(bundle, *annotations.rootfs_closure));
+    PinnedFile file = TRY_IN(where, ReadPinned(base, *annotations.rootfs_closure));
     policies.closure = TRY_IN(where, ParseClosure(file.bytes, file.path));
     policies.rootfs_closure = Document{
         .kind = "rootfs.closure", .file = std::move(file), .pinned = !annotations.rootfs_closure->digest.empty()};

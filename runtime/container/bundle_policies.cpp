@@ -1,6 +1,8 @@
 #include "runtime/container/bundle_policies.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "base/sha256.h"
 #include "oci-config/annotations.h"
@@ -12,9 +14,58 @@
 namespace nucleus::container {
 namespace {
 
-// Of the copy in the state directory.
+// That of egress has a file of its own: it can be replaced.
+constexpr std::string_view kEgress = "egress";
+
+// Of a copy in the state directory that has one.
 std::string FileName(const std::string& kind) {
   return kind + ".policy";
+}
+
+// The others are in one file: a line with kind and length before each.
+std::string Format(const std::vector<policies::Document>& documents) {
+  std::string text;
+  for (const policies::Document& document : documents) {
+    if (document.kind != kEgress) {
+      text += document.kind + " " + std::to_string(document.file.bytes.size()) + "\n" + document.file.bytes;
+    }
+  }
+  return text;
+}
+
+// Nothing where there is none of that kind.
+std::optional<std::string> Find(std::string_view text, std::string_view kind) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    const std::size_t blank = line.find(' ');
+    std::size_t size = 0;
+    if (line.size() == text.size() || blank == std::string_view::npos ||
+        std::from_chars(line.data() + blank + 1, line.data() + line.size(), size).ptr != line.data() + line.size() ||
+        size > text.size() - line.size() - 1) {
+      return std::nullopt;
+    }
+    text.remove_prefix(line.size() + 1);
+    if (line.substr(0, blank) == kind) {
+      return std::string{text.substr(0, size)};
+    }
+    text.remove_prefix(size);
+  }
+  return std::nullopt;
+}
+
+Result<std::string> Kept(const StateDir& directory, const std::string& kind) {
+  if (kind == kEgress) {
+    return directory.ReadFile(FileName(kind).c_str());
+  }
+  const Result<std::string> all = directory.ReadFile(kPoliciesFile);
+  if (!all && all.error().code == ENOENT) {
+    // Of a container that an earlier version has made.
+    return directory.ReadFile(FileName(kind).c_str());
+  }
+  std::optional<std::string> found = Find(TRY(all), kind);
+  return found ? Result<std::string>{std::move(*found)}
+               : std::unexpected(
+                     Failure(directory.path() + "/" + kPoliciesFile + ": no policy \"" + kind + "\"", EINVAL));
 }
 
 }  // namespace
@@ -50,9 +101,12 @@ std::string SeccompPolicyDigest(const policies::Policies& policies) {
 
 Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies) {
   for (const policies::Document& document : policies.documents) {
-    TRY(directory.WriteFile(FileName(document.kind).c_str(), document.file.bytes));
+    if (document.kind == kEgress) {
+      TRY(directory.WriteNew(FileName(document.kind).c_str(), document.file.bytes));
+    }
   }
-  return {};
+  const std::string others = Format(policies.documents);
+  return others.empty() ? Result<>{} : directory.WriteNew(kPoliciesFile, others);
 }
 
 Result<policies::Policies> KeptPolicies(const StateDir& directory, const oci::StringMap& annotations) {
@@ -62,7 +116,7 @@ Result<policies::Policies> KeptPolicies(const StateDir& directory, const oci::St
   for (const auto& [kind, pin] : policies::PolicyPins(parsed)) {
     if (pin->has_value()) {
       policies::PinnedFile file{.path = directory.path() + "/" + FileName(kind), .bytes = {}, .digest = {}};
-      file.bytes = TRY(directory.ReadFile(FileName(kind).c_str()));
+      file.bytes = TRY(Kept(directory, kind));
       TRY(policies::AddDocument(result, {.kind = kind, .file = std::move(file), .pinned = true}, confine::IsSyscall));
     }
   }

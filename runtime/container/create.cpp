@@ -176,7 +176,7 @@ class Creation {
       TRY(directory_->MakeDirectory(kNotifyDirectory));
     }
     FAULT_POINT("create.config-copy");
-    TRY(directory_->WriteFile(kConfigFile, bundle_.text));
+    TRY(directory_->WriteNew(kConfigFile, bundle_.text));
     directory_->RememberSpec(bundle_.spec);
     TRY(KeepPolicies(*directory_, bundle_.policies));
     if (plan_.network) {
@@ -542,7 +542,7 @@ class Creation {
     if (WantsEvidence(settings_, state_.annotations)) {
       state_.evidence["seccomp.filter"] = FilterDigest(*program);
     }
-    return directory_->WriteFile(kFilterFile, FormatFilter(*program));
+    return directory_->WriteNew(kFilterFile, FormatFilter(*program));
   }
 
   Result<> GiveNetDevices() {
@@ -661,7 +661,7 @@ class Creation {
     TRY(ServeChild());
     state_.phase = oci::Phase::kCreated;
     if (WantsEvidence(settings_, state_.annotations)) {
-      GatherCreated(bundle_, plan_, state_);
+      GatherCreated(bundle_, plan_, SavesCreated() || settings_.events != nullptr, state_);
     }
     FAULT_POINT("create.save-state");
     if (SavesCreated()) {

@@ -35,7 +35,7 @@ pid_t Workload(const oci::State& state) {
   pid_t pid = state.pid;
   if (state.init) {
     const std::string name = std::to_string(state.pid);
-    const Result<std::string> children = ReadFile("/proc/" + name + "/task/" + name + "/children", 65536);
+    const Result<std::string> children = ReadRecord("/proc/" + name + "/task/" + name + "/children");
     if (children) {
       std::from_chars(children->data(), children->data() + children->size(), pid);
     }
@@ -55,7 +55,7 @@ std::string FilterDigest(const confine::SeccompProgram& program) {
          Sha256Hex({reinterpret_cast<const char*>(program.filter.data()), program.filter.size() * sizeof(sock_filter)});
 }
 
-void GatherCreated(const Bundle& bundle, const plan::Plan& plan, oci::State& state) {
+void GatherCreated(const Bundle& bundle, const plan::Plan& plan, bool seen, oci::State& state) {
   oci::StringMap& out = state.evidence;
   out["read"] = "created";
   out["config"] = "sha256:" + Sha256Hex(bundle.text);
@@ -82,7 +82,9 @@ void GatherCreated(const Bundle& bundle, const plan::Plan& plan, oci::State& sta
   // Neither is loaded before `start`.
   out.erase("seccomp.mode");
   out.erase("seccomp.filters");
-  evidence::ReadCgroups(state.cgroups, out);
+  if (seen) {
+    evidence::ReadCgroups(state.cgroups, out);
+  }
 }
 
 Result<> TellCreated(const Settings& settings, const oci::State& state) {
@@ -101,14 +103,17 @@ Result<> TellCreated(const Settings& settings, const oci::State& state) {
 }
 
 void GatherStarted(const Settings& settings, const oci::Spec& spec, oci::State& state) {
-  // Of one that has ended already nothing can be told.
-  if (!WantsEvidence(settings, state.annotations) || !IsAlive(state)) {
+  if (!WantsEvidence(settings, state.annotations)) {
+    return;
+  }
+  evidence::ReadCgroups(state.cgroups, state.evidence);
+  // Of a process that has ended already nothing more can be told.
+  if (!IsAlive(state)) {
     return;
   }
   oci::StringMap fresh = state.evidence;
   fresh["read"] = "started";
   evidence::ReadProcess(Workload(state), spec.process ? spec.process->rlimits : std::vector<oci::Rlimit>{}, fresh);
-  evidence::ReadCgroups(state.cgroups, fresh);
   if (fresh.contains("landlock.abi")) {
     // The kernel shows no domains. The process could not have executed without having entered it.
     fresh["landlock.domain"] = IsDegraded(state, policies::Stage::kLandlock) ? "0" : "1";

@@ -17,11 +17,13 @@ bool WantsEvidence(const Settings& settings, const oci::StringMap& annotations);
 std::string FilterDigest(const confine::SeccompProgram& program);
 
 // Into state.evidence, of the process that waits for `start`; `plan` tells which facts there are to look for.
-void GatherCreated(const Bundle& bundle, const plan::Plan& plan, oci::State& state);
+// Not `seen`: nobody is there to see it before GatherStarted; what the cgroups say is left to that.
+void GatherCreated(const Bundle& bundle, const plan::Plan& plan, bool seen, oci::State& state);
 // Events "degraded" and "created". An error where a file did not take them.
 Result<> TellCreated(const Settings& settings, const oci::State& state);
 
-// Of the process that has executed; where it has ended already, what it was when it was created stays.
+// Of the cgroups, and of the process that has executed; where it has ended already, what it was when it was created
+// stays.
 void GatherStarted(const Settings& settings, const oci::Spec& spec, oci::State& state);
 // Events "started", and "degraded" for what came after the first `known` degradations.
 void TellStarted(const Settings& settings, const oci::State& state, std::size_t known);

@@ -28,9 +28,35 @@ struct Remembered {
   std::shared_ptr<const oci::Spec> spec;
 };
 
+// And the files that it has written there beside the usual ones.
+struct Written {
+  std::string path;
+  std::vector<std::string> names;
+};
+
+Written& LastFiles() {
+  static Written last;
+  return last;
+}
+
 Remembered& LastSpec() {
   static Remembered last;
   return last;
+}
+
+constexpr auto kUsual = std::to_array<std::string_view>({kStateFile, kConfigFile, kStartSocket});
+
+void NoteFile(const std::string& path, std::string_view name) {
+  if (std::ranges::find(kUsual, name) != kUsual.end()) {
+    return;
+  }
+  Written& last = LastFiles();
+  if (last.path != path) {
+    last = {.path = path, .names = {}};
+  }
+  if (std::ranges::find(last.names, name) == last.names.end()) {
+    last.names.emplace_back(name);
+  }
 }
 
 Result<> MakeRoot(const std::string& root) {
@@ -201,6 +227,7 @@ Result<oci::State> StateDir::ReadState() const {
 }
 
 Result<> StateDir::WriteFile(const char* name, std::string_view bytes) const {
+  NoteFile(path_, name);
   const std::string temporary = std::string{"."} + name + ".new";
   const std::string path = path_ + "/" + name;
   Fd file{::openat(fd_.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
@@ -212,6 +239,15 @@ Result<> StateDir::WriteFile(const char* name, std::string_view bytes) const {
     return std::unexpected(SysError("rename", path));
   }
   return {};
+}
+
+Result<> StateDir::WriteNew(const char* name, std::string_view bytes) const {
+  NoteFile(path_, name);
+  const Fd file{::openat(fd_.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (!file) {
+    return std::unexpected(SysError("create", path_ + "/" + name));
+  }
+  return WriteAll(file.get(), bytes, path_ + "/" + name);
 }
 
 Result<> StateDir::MakeDirectory(const char* name) const {
@@ -240,16 +276,18 @@ void StateDir::RememberSpec(std::shared_ptr<const oci::Spec> spec) const {
 }
 
 Result<> StateDir::Remove() {
-  static constexpr auto kUsual = std::to_array<const char*>({kStateFile, kConfigFile, kStartSocket});
-  static constexpr auto kOthers =
-      std::to_array<std::string_view>({kFilterFile,           kTraceSocket,           ".state.json.new",
-                                       ".config.json.new",    ".seccomp.bpf.new",     "seccomp.policy",
-                                       ".seccomp.policy.new", "capabilities.policy",  ".capabilities.policy.new",
-                                       "landlock.policy",     ".landlock.policy.new", "egress.policy",
-                                       ".egress.policy.new",  evidence::kChainFile,   net::kNetSocket,
-                                       net::kRefusedFile,     net::kRefusedOldFile,   net::kResolvConf,
-                                       ".resolv.conf.new",    net::kBrokerToken,      ".broker-token.new",
-                                       kHealthFile,           ".health.new"});
+  static constexpr auto kOthers = std::to_array<std::string_view>({kFilterFile,           kPoliciesFile,
+                                                                   kTraceSocket,          ".state.json.new",
+                                                                   ".config.json.new",    ".seccomp.bpf.new",
+                                                                   "seccomp.policy",      ".seccomp.policy.new",
+                                                                   "capabilities.policy", ".capabilities.policy.new",
+                                                                   "landlock.policy",     ".landlock.policy.new",
+                                                                   "egress.policy",       ".egress.policy.new",
+                                                                   evidence::kChainFile,  net::kNetSocket,
+                                                                   net::kRefusedFile,     net::kRefusedOldFile,
+                                                                   net::kResolvConf,      ".resolv.conf.new",
+                                                                   net::kBrokerToken,     ".broker-token.new",
+                                                                   kHealthFile,           ".health.new"});
   const auto remove = [this](const char* file) -> Result<> {
     if (::unlinkat(fd_.get(), file, 0) != 0 && errno != ENOENT) {
       return std::unexpected(SysError("unlink", path_ + "/" + file));
@@ -257,8 +295,14 @@ Result<> StateDir::Remove() {
     return {};
   };
   FAULT_POINT("remove.files");
-  for (const char* file : kUsual) {
-    TRY(remove(file));
+  for (const std::string_view file : kUsual) {
+    TRY(remove(file.data()));
+  }
+  if (LastFiles().path == path_) {
+    for (const std::string& file : LastFiles().names) {
+      TRY(remove(file.c_str()));
+    }
+    LastFiles() = {};
   }
   FAULT_POINT("remove.directory");
   // Taken away by somebody else while this command waited for the lock: what the path names now is not this one's.

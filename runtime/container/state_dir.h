@@ -17,6 +17,7 @@ inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kStartSocket = "start.sock";
 inline constexpr const char* kTraceSocket = "trace.sock";
 inline constexpr const char* kFilterFile = "seccomp.bpf";
+inline constexpr const char* kPoliciesFile = "policies";  // but that of egress, which may be replaced
 // Of who watches over a container from outside: how its health is, a word.
 inline constexpr const char* kHealthFile = "health";
 inline constexpr const char* kGvisorDirectory = "gvisor";  // what runsc keeps of the container
@@ -43,6 +44,8 @@ class StateDir {
   // crash of the host ends the container too, and `delete --force` takes a state that cannot be read.
   Result<> WriteState(const oci::State& state) const;
   Result<> WriteFile(const char* name, std::string_view bytes) const;
+  // One that is not there, and that nobody reads before the state names a process.
+  Result<> WriteNew(const char* name, std::string_view bytes) const;
   // 0755, below this one.
   Result<> MakeDirectory(const char* name) const;
   Result<std::string> ReadFile(const char* name) const;

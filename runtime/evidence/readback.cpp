@@ -103,7 +103,7 @@ void ReadStatus(std::string_view status, oci::StringMap& out) {
 
 void ReadProcess(pid_t pid, const std::vector<oci::Rlimit>& rlimits, oci::StringMap& out) {
   const std::string directory = "/proc/" + std::to_string(pid);
-  if (const Result<std::string> status = ReadFile(directory + "/status", kMaxFile)) {
+  if (const Result<std::string> status = ReadRecord(directory + "/status")) {
     ReadStatus(*status, out);
   }
   for (const oci::Rlimit& asked : rlimits) {
@@ -146,8 +146,7 @@ void ReadCgroups(const std::vector<oci::StateCgroup>& cgroups, oci::StringMap& o
       if (!has(cgroup, file)) {
         continue;
       }
-      if (const Result<std::string> value = ReadFile(cgroup.path + "/" + file.name, kMaxFile);
-          value && !value->empty()) {
+      if (const Result<std::string> value = ReadRecord(cgroup.path + "/" + file.name); value && !value->empty()) {
         out["cgroup." + std::string{file.name}] = OneLine(*value);
       }
     }

@@ -186,14 +186,15 @@ class Comparison {
   std::map<std::uint64_t, Mount> mounts_;
 };
 
-Result<std::vector<FinalPath>> FinalPaths(const Resolver& resolver, const std::vector<std::string>& paths) {
+// As the workload will find them: from this process's root, which is the container's by now.
+Result<std::vector<FinalPath>> FinalPaths(const std::vector<std::string>& paths) {
   std::vector<FinalPath> result;
   for (const std::string& path : paths) {
-    const Result<Fd> there = resolver.Open(path, O_PATH);
-    if (there) {
-      result.push_back({.path = path, .mount = TRY(MountId(there->get(), path))});
-    } else if (there.error().code != ENOENT && there.error().code != ENOTDIR) {
-      return std::unexpected(there.error());
+    const Result<std::uint64_t> mount = MountIdAt(path);
+    if (mount) {
+      result.push_back({.path = path, .mount = *mount});
+    } else if (mount.error().code != ENOENT && mount.error().code != ENOTDIR) {
+      return std::unexpected(mount.error());
     }
   }
   return result;
@@ -205,9 +206,8 @@ Result<Found> Look(const plan::Rootfs& plan, const Handles& handles) {
   const Fd list = TRY(sys::OpenAt2(handles.self.get(), "mountinfo", O_RDONLY, RESOLVE_BENEATH));
   const std::string text = TRY(ReadAll(list.get(), kMost, "mountinfo"));
   found.mounts = TRY(ParseMountInfo(text));
-  const Resolver resolver{handles.root.get()};
-  found.masked = TRY(FinalPaths(resolver, plan.masked_paths));
-  found.readonly = TRY(FinalPaths(resolver, plan.readonly_paths));
+  found.masked = TRY(FinalPaths(plan.masked_paths));
+  found.readonly = TRY(FinalPaths(plan.readonly_paths));
   return found;
 }
 

@@ -61,7 +61,7 @@ Result<Fd> MountCgroups(const plan::CgroupMount& mount, const CgroupView& view, 
           break;
         }
         TRY(sys::MoveMount(made.get(), target, mount.target));
-        TRY(Note(ledger, made.get(), {.path = mount.target, .set = attributes}));
+        TRY(NoteCopy(ledger, made.get(), {.path = mount.target, .set = attributes}));
         return made;
       }
     }
@@ -74,12 +74,12 @@ Result<Fd> MountCgroups(const plan::CgroupMount& mount, const CgroupView& view, 
   TRY(sys::FsConfigCreate(fs.get()));
   Fd top = TRY(sys::FsMount(fs.get(), attributes & ~std::uint64_t{MOUNT_ATTR_RDONLY}));
   TRY(sys::MoveMount(top.get(), target, mount.target));
-  TRY(Note(ledger, top.get(), {.path = mount.target, .set = attributes}));
+  TRY(NoteCopy(ledger, top.get(), {.path = mount.target, .set = attributes}));
   for (const cgroup::Hierarchy& hierarchy : view.host->hierarchies) {
     if (hierarchy.v2()) {
       continue;
     }
-    const Fd made = TRY_IN(hierarchy.name, OneHierarchy(hierarchy, view, attributes));
+    Fd made = TRY_IN(hierarchy.name, OneHierarchy(hierarchy, view, attributes));
     if (!made) {
       continue;
     }
@@ -89,7 +89,7 @@ Result<Fd> MountCgroups(const plan::CgroupMount& mount, const CgroupView& view, 
     }
     const Fd place = TRY(sys::OpenAt2(top.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW, RESOLVE_BENEATH));
     TRY(sys::MoveMount(made.get(), place.get(), name));
-    TRY(Note(ledger, made.get(), {.path = mount.target + "/" + name, .set = attributes}));
+    TRY(Note(ledger, std::move(made), {.path = mount.target + "/" + name, .set = attributes}));
     if (hierarchy.controllers.size() > 1) {
       for (const std::string& controller : hierarchy.controllers) {
         if (::symlinkat(name.c_str(), top.get(), controller.c_str()) != 0) {

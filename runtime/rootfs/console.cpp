@@ -38,9 +38,9 @@ Result<> BindDevConsole(const Resolver& resolver, int slave, Ledger* ledger) {
   if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {
     return std::unexpected(Failure("/dev/console: neither a file nor a device", ENODEV));
   }
-  const Fd tree = TRY(sys::CloneTree(slave, "", false, "/dev/console"));
+  Fd tree = TRY(sys::CloneTree(slave, "", false, "/dev/console"));
   TRY(sys::MoveMount(tree.get(), target.get(), "/dev/console"));
-  return Note(ledger, tree.get(), {.what = Placed::kNode, .path = "/dev/console"});
+  return Note(ledger, std::move(tree), {.what = Placed::kNode, .path = "/dev/console"});
 }
 
 }  // namespace

@@ -79,9 +79,9 @@ Result<> BindNode(const Resolver& resolver, const plan::DeviceNode& device, int 
     }
   }
   const Fd target = TRY(sys::OpenAt2(entry.parent.get(), entry.name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH));
-  const Fd tree = TRY(sys::CloneTree(source, "", false, device.path));
+  Fd tree = TRY(sys::CloneTree(source, "", false, device.path));
   TRY(sys::MoveMount(tree.get(), target.get(), device.path));
-  return Note(ledger, tree.get(), {.what = Placed::kNode, .path = device.path});
+  return Note(ledger, std::move(tree), {.what = Placed::kNode, .path = device.path});
 }
 
 Result<> Link(int dev, const char* target, const char* name) {

@@ -11,9 +11,11 @@
 
 namespace nucleus::rootfs {
 
-Result<std::uint64_t> MountId(int fd, const std::string& name) {
+namespace {
+
+Result<std::uint64_t> IdOf(int fd, const char* path, int flags, const std::string& name) {
   struct statx status{};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &status) != 0) {
+  if (::statx(fd, path, flags | AT_NO_AUTOMOUNT, STATX_MNT_ID, &status) != 0) {
     return std::unexpected(SysError("statx", name));
   }
   if ((status.stx_mask & STATX_MNT_ID) == 0) {
@@ -22,10 +24,31 @@ Result<std::uint64_t> MountId(int fd, const std::string& name) {
   return std::uint64_t{status.stx_mnt_id};
 }
 
-Result<> Note(Ledger* ledger, int mount, LedgerEntry entry) {
+}  // namespace
+
+Result<std::uint64_t> MountId(int fd, const std::string& name) {
+  return IdOf(fd, "", AT_EMPTY_PATH, name);
+}
+
+Result<std::uint64_t> MountIdAt(const std::string& path) {
+  return IdOf(AT_FDCWD, path.c_str(), 0, path);
+}
+
+Result<> Note(Ledger* ledger, Fd mount, LedgerEntry entry) {
+  if (ledger != nullptr) {
+    TRY(NoteHeld(ledger, mount.get(), std::move(entry)));
+    ledger->held.push_back(std::move(mount));
+  }
+  return {};
+}
+
+Result<> NoteCopy(Ledger* ledger, int mount, LedgerEntry entry) {
+  return ledger == nullptr ? Result<>{} : Note(ledger, TRY(sys::Duplicate(mount)), std::move(entry));
+}
+
+Result<> NoteHeld(Ledger* ledger, int mount, LedgerEntry entry) {
   if (ledger != nullptr) {
     entry.id = TRY(MountId(mount, entry.path));
-    ledger->held.push_back(TRY(sys::Duplicate(mount)));
     ledger->entries.push_back(std::move(entry));
   }
   return {};

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "runtime/plan/mount_options.h"
+#include "runtime/sys/syscalls.h"
 
 namespace nucleus::rootfs {
 
@@ -39,12 +40,26 @@ struct Ledger {
   // Of every mount that was placed: a number is given again once nothing holds its mount, and then another one would
   // pass for it.
   std::vector<Fd> held;
+
+  Ledger() = default;
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+  ~Ledger() {
+    sys::CloseAll(held);
+  }
 };
 
-// `mount` is the root of a mount, attached or not. The entry's id is filled in.
-Result<> Note(Ledger* ledger, int mount, LedgerEntry entry);
+// `mount` is the root of a mount, attached or not; where there is a ledger, it holds it from then on. The entry's id is
+// filled in.
+Result<> Note(Ledger* ledger, Fd mount, LedgerEntry entry);
+// The same for one that the caller still needs.
+Result<> NoteCopy(Ledger* ledger, int mount, LedgerEntry entry);
+// And for one that the caller keeps open longer than the ledger.
+Result<> NoteHeld(Ledger* ledger, int mount, LedgerEntry entry);
 
 // The number of the mount that `fd` lies on.
 Result<std::uint64_t> MountId(int fd, const std::string& name);
+// And of what `path` leads to, links followed.
+Result<std::uint64_t> MountIdAt(const std::string& path);
 
 }  // namespace nucleus::rootfs

@@ -19,9 +19,9 @@ class EmptyDirectory {
 
   Result<> Cover(int target, const std::string& path) {
     if (first_) {
-      const Fd copy = TRY(sys::CloneTree(first_.get(), "", false, "masking tmpfs"));
+      Fd copy = TRY(sys::CloneTree(first_.get(), "", false, "masking tmpfs"));
       TRY(sys::MoveMount(copy.get(), target, path));
-      return Note(ledger_, copy.get(), {.what = Placed::kMask, .path = path, .set = kAttributes});
+      return Note(ledger_, std::move(copy), {.what = Placed::kMask, .path = path, .set = kAttributes});
     }
     const Fd fs = TRY(sys::FsOpen("tmpfs"));
     TRY(sys::FsConfigString(fs.get(), "mode", "755"));
@@ -31,7 +31,7 @@ class EmptyDirectory {
     TRY(sys::FsConfigCreate(fs.get()));
     Fd mount = TRY(sys::FsMount(fs.get(), kAttributes));
     TRY(sys::MoveMount(mount.get(), target, path));
-    TRY(Note(ledger_, mount.get(), {.what = Placed::kMask, .path = path, .set = kAttributes}));
+    TRY(NoteCopy(ledger_, mount.get(), {.what = Placed::kMask, .path = path, .set = kAttributes}));
     first_ = std::move(mount);
     return {};
   }
@@ -45,9 +45,9 @@ class EmptyDirectory {
 
 // The host's /dev/null, held since before the rootfs was touched: what the image calls /dev/null does not matter.
 Result<> CoverFile(const Handles& handles, int target, const std::string& path) {
-  const Fd copy = TRY(sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
+  Fd copy = TRY(sys::CloneTree(handles.null.get(), "", false, "/dev/null"));
   TRY(sys::MoveMount(copy.get(), target, path));
-  return Note(handles.ledger.get(), copy.get(), {.what = Placed::kMask, .path = path});
+  return Note(handles.ledger.get(), std::move(copy), {.what = Placed::kMask, .path = path});
 }
 
 bool Absent(const Error& error) {
@@ -84,10 +84,10 @@ Result<> MakeReadonly(const plan::Rootfs& plan, const Handles& handles) {
       }
       return std::unexpected(Context("make read-only " + path, target.error()));
     }
-    const Fd tree = TRY_IN("make read-only " + path, sys::CloneTree(target->get(), "", true, path));
+    Fd tree = TRY_IN("make read-only " + path, sys::CloneTree(target->get(), "", true, path));
     TRY(sys::SetMountAttributes(tree.get(), MOUNT_ATTR_RDONLY, 0, 0, true, path));
     TRY_IN("make read-only " + path, sys::MoveMount(tree.get(), target->get(), path));
-    TRY(Note(handles.ledger.get(), tree.get(),
+    TRY(Note(handles.ledger.get(), std::move(tree),
              {.what = Placed::kReadonly,
               .path = path,
               .set = MOUNT_ATTR_RDONLY,

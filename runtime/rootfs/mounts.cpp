@@ -130,11 +130,11 @@ class Mounter {
       TRY(sys::SetMountAttributes(tree, mount.options.set, mount.options.clear, 0, false, mount.target));
     }
     TRY(sys::MoveMount(tree, target.get(), mount.target));
-    TRY(Note(ledger_, tree,
-             {.path = mount.target,
-              .set = (mount.options.recursive_set & ~mount.options.clear) | mount.options.set,
-              .recursive = mount.recursive,
-              .set_below = mount.options.recursive_set}));
+    TRY(NoteCopy(ledger_, tree,
+                 {.path = mount.target,
+                  .set = (mount.options.recursive_set & ~mount.options.clear) | mount.options.set,
+                  .recursive = mount.recursive,
+                  .set_below = mount.options.recursive_set}));
     return ApplyPropagation(tree, mount.options, mount.target);
   }
 
@@ -143,7 +143,7 @@ class Mounter {
     const Fd fs = TRY(sys::FsOpen(mount.type));
     TRY(Configure(fs.get(), mount));
     const std::uint64_t later = mount.options.tmpcopyup ? std::uint64_t{MOUNT_ATTR_RDONLY} : 0;
-    const Fd made = TRY(sys::FsMount(fs.get(), mount.options.set & ~later & kAllAttributes));
+    Fd made = TRY(sys::FsMount(fs.get(), mount.options.set & ~later & kAllAttributes));
     TRY(ApplyRecursive(made.get(), mount.options, mount.target));
     if (mount.options.tmpcopyup) {
       TRY(CopyUp(target.get(), made.get(), mount.target,
@@ -151,10 +151,10 @@ class Mounter {
       TRY(sys::SetMountAttributes(made.get(), mount.options.set & later, 0, 0, false, mount.target));
     }
     TRY(sys::MoveMount(made.get(), target.get(), mount.target));
-    TRY(Note(ledger_, made.get(),
-             {.path = mount.target,
-              .set = (mount.options.set & ~mount.options.recursive_clear) | mount.options.recursive_set}));
-    return ApplyPropagation(made.get(), mount.options, mount.target);
+    TRY(ApplyPropagation(made.get(), mount.options, mount.target));
+    return Note(ledger_, std::move(made),
+                {.path = mount.target,
+                 .set = (mount.options.set & ~mount.options.recursive_clear) | mount.options.recursive_set});
   }
 
   Result<> operator()(const plan::CgroupMount& mount) {
@@ -169,14 +169,14 @@ class Mounter {
     TRY(Reconfigure(target.get(), mount));
     TRY(sys::SetMountAttributes(target.get(), mount.options.set, mount.options.clear, 0, false, mount.target));
     TRY(ApplyRecursive(target.get(), mount.options, mount.target));
-    TRY(Note(ledger_, target.get(),
-             {.changed = true,
-              .path = mount.target,
-              .set = mount.options.set,
-              .clear = mount.options.clear,
-              .recursive = true,
-              .set_below = mount.options.recursive_set,
-              .clear_below = mount.options.recursive_clear}));
+    TRY(NoteCopy(ledger_, target.get(),
+                 {.changed = true,
+                  .path = mount.target,
+                  .set = mount.options.set,
+                  .clear = mount.options.clear,
+                  .recursive = true,
+                  .set_below = mount.options.recursive_set,
+                  .clear_below = mount.options.recursive_clear}));
     return ApplyPropagation(target.get(), mount.options, mount.target);
   }
 

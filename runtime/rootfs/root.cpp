@@ -125,8 +125,8 @@ Result<Handles> OpenRoot(const plan::Rootfs& plan, VerifiedRoot verified) {
   if (plan.mode == oci::RootfsMode::kOverlay) {
     handles.root = TRY_IN("root.path: overlay", OverlayOnRoot(handles.root.get(), plan));
   }
-  TRY(Note(handles.ledger.get(), handles.root.get(),
-           {.path = "/", .set = plan.readonly ? std::uint64_t{MOUNT_ATTR_RDONLY} : 0}));
+  TRY(NoteHeld(handles.ledger.get(), handles.root.get(),
+               {.path = "/", .set = plan.readonly ? std::uint64_t{MOUNT_ATTR_RDONLY} : 0}));
   if (plan.host_propagation == 0) {
     TRY(sys::SetMountAttributes(handles.root.get(), 0, 0, MS_PRIVATE, false, plan.path));
   }

@@ -32,7 +32,7 @@ Result<ProcessStat> ParseProcessStat(std::string_view text) {
 }
 
 Result<ProcessStat> ReadProcessStat(pid_t pid) {
-  return ParseProcessStat(TRY(ReadFile("/proc/" + std::to_string(pid) + "/stat", 4096)));
+  return ParseProcessStat(TRY(ReadRecord("/proc/" + std::to_string(pid) + "/stat")));
 }
 
 }  // namespace nucleus::sys

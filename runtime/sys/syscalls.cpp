@@ -300,6 +300,26 @@ Result<> CloseFrom(int first, std::vector<int> keep) {
   return {};
 }
 
+void CloseAll(std::vector<Fd>& descriptors) {
+  std::vector<unsigned> numbers;
+  numbers.reserve(descriptors.size());
+  for (Fd& descriptor : descriptors) {
+    if (descriptor) {
+      numbers.push_back(static_cast<unsigned>(descriptor.Release()));
+    }
+  }
+  std::ranges::sort(numbers);
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
+      ++end;
+    }
+    ::close_range(numbers[i], numbers[end - 1], 0);
+    i = end;
+  }
+  descriptors.clear();
+}
+
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
   pointers.reserve(strings.size() + 1);

@@ -72,6 +72,8 @@ Result<> CloseOnExecFrom(int first);
 
 // Closes every descriptor from `first` on but those in `keep`.
 Result<> CloseFrom(int first, std::vector<int> keep);
+// With a call for each run of numbers, not for each number.
+void CloseAll(std::vector<Fd>& descriptors);
 
 // A null-terminated array of the strings, as execve(2) takes it; valid as long as `strings`.
 std::vector<char*> Pointers(const std::vector<std::string>& strings);

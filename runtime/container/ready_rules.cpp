@@ -16,7 +16,7 @@ namespace nucleus::container {
 namespace {
 
 // Raised when an image, or what is read back of one, changes its form.
-constexpr const char* kFormat = "rules 1";
+constexpr const char* kFormat = "rules 2";
 
 std::string Directory() {
   return CacheDirectory("egress,cache");

@@ -227,7 +227,7 @@ std::string TextOf(const TableView& view) {
 Result<std::string> Show(Filters& filters, const ShowOptions& options) {
   std::vector<TableView> views;
   Result<TableView> inner = Look(filters.inner(), NFPROTO_INET, kInnerTable, "inside of the container",
-                                 {"refuse", "output", "input", "forward"});
+                                 {"refuse", "known", "output", "input", "forward"});
   if (inner) {
     views.push_back(std::move(*inner));
   } else if (inner.error().code == ENOENT) {

@@ -181,7 +181,7 @@ void Batch::DeleteElements(std::uint32_t family, const std::string& table, const
   Elements(NFT_MSG_DELSETELEM, 0, family, table, set);
 }
 
-void Batch::AddChain(const Table& table, const Chain& chain) {
+void Batch::AddChain(const Table& table, const Chain& chain, bool fresh) {
   const ChainPtr object{nftnl_chain_alloc()};
   nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_FAMILY, table.family);
   nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TABLE, table.name.c_str());
@@ -195,7 +195,8 @@ void Batch::AddChain(const Table& table, const Chain& chain) {
       nftnl_chain_set_str(object.get(), NFTNL_CHAIN_DEV, chain.hook->device.c_str());
     }
   }
-  Message(NFT_MSG_NEWCHAIN, table.family, NLM_F_CREATE | NLM_F_EXCL,
+  const auto flags = static_cast<std::uint16_t>(NLM_F_CREATE | (fresh ? NLM_F_EXCL : 0));
+  Message(NFT_MSG_NEWCHAIN, table.family, flags,
           [&](nlmsghdr* message) { nftnl_chain_nlmsg_build_payload(message, object.get()); });
 }
 

@@ -27,7 +27,8 @@ class Batch {
   void DeleteSet(std::uint32_t family, const std::string& table, const std::string& set);
   void AddElements(std::uint32_t family, const std::string& table, const Set& set);
   void DeleteElements(std::uint32_t family, const std::string& table, const Set& set);
-  void AddChain(const Table& table, const Chain& chain);
+  // `fresh`: one that is there is an error.
+  void AddChain(const Table& table, const Chain& chain, bool fresh = true);
   // Takes the expressions out of the rule.
   void AddRule(const Table& table, Rule& rule);
   // All rules of the chain go.

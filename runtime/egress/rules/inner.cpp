@@ -4,6 +4,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <net/if_arp.h>
 
+#include <array>
+
 #include "runtime/egress/rules/match.h"
 
 namespace nucleus::egress {
@@ -19,12 +21,18 @@ constexpr std::uint8_t kNeighbourSolicitation = 135;
 constexpr std::uint8_t kNeighbourAdvertisement = 136;
 constexpr std::uint8_t kHopLimit = 255;
 constexpr std::uint8_t kListenerReport = 143;  // RFC 3810
+// The chain of what is accepted without a look at the policy.
+constexpr const char* kKnown = "known";
 constexpr std::uint64_t kLogsPerSecond = 20;
 constexpr std::uint32_t kLogBurst = 100;
 constexpr std::uint32_t kLogBytes = 128;
 
 std::string Word(std::uint32_t value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+std::string Byte(std::uint8_t value) {
+  return {static_cast<char>(value)};
 }
 
 std::string Loopback() {
@@ -44,9 +52,11 @@ class Inner {
     table_.counters = {"allowed", "refused", "refused_inbound", "refused_forward"};
     AddPolicySets(compiled_, options_.generation, table_.sets);
     table_.chains = {{.name = "refuse", .hook = {}},
+                     {.name = kKnown, .hook = {}},
                      {.name = "output", .hook = nft::Hook{.number = NF_INET_LOCAL_OUT}},
                      {.name = "input", .hook = nft::Hook{.number = NF_INET_LOCAL_IN}},
                      {.name = "forward", .hook = nft::Hook{.number = NF_INET_FORWARD}}};
+    Known();
     Output();
     Input();
     New("forward").Count("refused_forward");
@@ -66,8 +76,8 @@ class Inner {
     rule.SetCtMark(options_.generation).Count("allowed").Accept();
   }
 
-  void Established(const char* chain) {
-    New(chain)
+  void Established() {
+    New(kKnown)
         .Ct(NFT_CT_STATE)
         .And(Word(kCtEstablished))
         .IsNot(Word(0))
@@ -75,7 +85,7 @@ class Inner {
         .Is32(options_.generation)
         .Accept();
     for (const int protocol : std::initializer_list<int>{IPPROTO_ICMP, IPPROTO_ICMPV6}) {
-      New(chain)
+      New(kKnown)
           .Ct(NFT_CT_STATE)
           .And(Word(kCtRelated))
           .IsNot(Word(0))
@@ -85,19 +95,19 @@ class Inner {
     }
   }
 
-  void NeighbourDiscovery(const char* chain) {
-    for (const std::uint8_t type : {kRouterSolicitation, kNeighbourSolicitation, kNeighbourAdvertisement}) {
-      New(chain, kIpv6)
-          .Network(kIpv6NextHeader, 1)
-          .Is8(IPPROTO_ICMPV6)
-          .Network(kIpv6HopLimit, 1)
-          .Is8(kHopLimit)
-          .Transport(0, 1)
-          .Is8(type)
-          .Accept();
-    }
+  // A rule of ICMPv6 that no router has passed on, with its type in register 1.
+  nft::Rule& FromTheLink() {
+    static_assert(kIpv6HopLimit == kIpv6NextHeader + 1);
+    const std::array<char, 2> header = {static_cast<char>(IPPROTO_ICMPV6), static_cast<char>(kHopLimit)};
+    return New(kKnown, kIpv6).Network(kIpv6NextHeader, 2).Is({header.data(), header.size()}).Transport(0, 1);
+  }
+
+  void NeighbourDiscovery() {
+    FromTheLink().Is8(kRouterSolicitation).Accept();
+    static_assert(kNeighbourAdvertisement == kNeighbourSolicitation + 1);
+    FromTheLink().Between(Byte(kNeighbourSolicitation), Byte(kNeighbourAdvertisement)).Accept();
     // Which groups are listened to: without it a switch may keep the above back. Behind a hop-by-hop header.
-    New(chain, kIpv6)
+    New(kKnown, kIpv6)
         .Network(kIpv6HopLimit, 1)
         .Is8(1)
         .Meta(NFT_META_L4PROTO)
@@ -105,6 +115,14 @@ class Inner {
         .Transport(0, 1)
         .Is8(kListenerReport)
         .Accept();
+  }
+
+  // What both directions accept is there once: the kernel takes time for every expression of every rule.
+  void Known() {
+    // The mark says that these very rules have let it through, the denied networks included: nothing of them changes
+    // within a generation.
+    Established();
+    NeighbourDiscovery();
   }
 
   void Deny(Family family) {
@@ -155,11 +173,8 @@ class Inner {
   }
 
   void Output() {
-    // The mark says that these very rules have let it through, the denied networks included: nothing of them changes
-    // within a generation.
-    Established("output");
+    New("output").Jump(kKnown);
     New("output").Meta(NFT_META_OIFTYPE).Is(Loopback()).Accept();
-    NeighbourDiscovery("output");
     Deny(kIpv4);
     Deny(kIpv6);
     // The replies of a connection from outside that an earlier policy let in.
@@ -177,13 +192,12 @@ class Inner {
   }
 
   void Input() {
-    Established("input");
+    New("input").Jump(kKnown);
     New("input").Meta(NFT_META_IIFTYPE).Is(Loopback()).Accept();
     // Answers to what the container has sent, also to a connection of an earlier policy: whether that goes on is judged
     // by what the container sends. It may have nothing to send before it has the answer.
     nft::Rule& answer = New("input").Ct(NFT_CT_STATE).And(Word(kCtEstablished)).IsNot(Word(0));
     answer.Ct(NFT_CT_DIRECTION).Is8(kCtReplyDirection).Accept();
-    NeighbourDiscovery("input");
     for (const Family family : {kIpv4, kIpv6}) {
       if (!compiled_.members[family].empty()) {
         Accept(Source(New("input", family), family).In(MembersName(family, options_.generation)));
@@ -226,6 +240,10 @@ nft::Batch NewSets(const nft::Table& next) {
 nft::Batch Replacement(nft::Table& next, const std::vector<std::string>& old_sets) {
   nft::Batch batch;
   for (const nft::Chain& chain : next.chains) {
+    // An earlier version's table may not have it.
+    if (!chain.hook) {
+      batch.AddChain(next, chain, false);
+    }
     batch.FlushChain(next.family, next.name, chain.name);
   }
   for (nft::Rule& rule : next.rules) {

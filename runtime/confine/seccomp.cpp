@@ -15,6 +15,7 @@
 #include "runtime/confine/confine.h"
 #include "runtime/confine/seccomp_enosys.h"
 #include "runtime/confine/seccomp_names.h"
+#include "runtime/confine/seccomp_shrink.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
@@ -231,6 +232,7 @@ Result<SeccompProgram> CompileSeccomp(const oci::Seccomp& seccomp) {
     std::vector<sock_filter> stub = newest.MakeStub();
     program.filter.insert(program.filter.begin(), stub.begin(), stub.end());
   }
+  program.filter = ShrinkFilter(program.filter);
   if (program.filter.size() > BPF_MAXINSNS) {
     return std::unexpected(
         Failure("the filter is longer than the kernel's " + std::to_string(BPF_MAXINSNS) + " instructions", E2BIG));

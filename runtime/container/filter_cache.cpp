@@ -14,7 +14,7 @@ namespace nucleus::container {
 namespace {
 
 // Raised when the code that compiles changes what it makes of a profile.
-constexpr int kCompilerVersion = 1;
+constexpr int kCompilerVersion = 2;
 
 // Raised when a policy that was accepted no longer is.
 constexpr int kPolicyVersion = 1;

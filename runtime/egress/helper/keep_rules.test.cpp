@@ -256,9 +256,9 @@ BOOST_AUTO_TEST_CASE(other_rules_than_the_images_are_found) {
   const std::vector<std::function<void(nft::Table&)>> changes = {
       [](nft::Table& table) { table.rules.pop_back(); },
       [](nft::Table& table) { std::swap(table.rules[0], table.rules[1]); },
-      [](nft::Table& table) { table.chains[1].hook->drop = false; },
-      [](nft::Table& table) { table.chains[1].hook->priority = 1; },
-      [](nft::Table& table) { table.chains[1].hook->number = NF_INET_FORWARD; },
+      [](nft::Table& table) { table.chains[2].hook->drop = false; },
+      [](nft::Table& table) { table.chains[2].hook->priority = 1; },
+      [](nft::Table& table) { table.chains[2].hook->number = NF_INET_FORWARD; },
       [](nft::Table& table) { table.sets[0].elements[0].key[3] ^= 1; },
       [](nft::Table& table) { table.name = "other"; },
   };

@@ -14,21 +14,17 @@
 namespace nucleus::container {
 namespace {
 
-// That of egress has a file of its own: it can be replaced.
-constexpr std::string_view kEgress = "egress";
-
-// Of a copy in the state directory that has one.
+// Of a copy in the state directory that has a file of its own: a policy that has taken the place of the first, and
+// those of a container that an earlier version has made.
 std::string FileName(const std::string& kind) {
   return kind + ".policy";
 }
 
-// The others are in one file: a line with kind and length before each.
+// All that were there when it was created: a line with kind and length before each.
 std::string Format(const std::vector<policies::Document>& documents) {
   std::string text;
   for (const policies::Document& document : documents) {
-    if (document.kind != kEgress) {
-      text += document.kind + " " + std::to_string(document.file.bytes.size()) + "\n" + document.file.bytes;
-    }
+    text += document.kind + " " + std::to_string(document.file.bytes.size()) + "\n" + document.file.bytes;
   }
   return text;
 }
@@ -51,21 +47,6 @@ std::optional<std::string> Find(std::string_view text, std::string_view kind) {
     text.remove_prefix(size);
   }
   return std::nullopt;
-}
-
-Result<std::string> Kept(const StateDir& directory, const std::string& kind) {
-  if (kind == kEgress) {
-    return directory.ReadFile(FileName(kind).c_str());
-  }
-  const Result<std::string> all = directory.ReadFile(kPoliciesFile);
-  if (!all && all.error().code == ENOENT) {
-    // Of a container that an earlier version has made.
-    return directory.ReadFile(FileName(kind).c_str());
-  }
-  std::optional<std::string> found = Find(TRY(all), kind);
-  return found ? Result<std::string>{std::move(*found)}
-               : std::unexpected(
-                     Failure(directory.path() + "/" + kPoliciesFile + ": no policy \"" + kind + "\"", EINVAL));
 }
 
 }  // namespace
@@ -100,23 +81,45 @@ std::string SeccompPolicyDigest(const policies::Policies& policies) {
 }
 
 Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies) {
-  for (const policies::Document& document : policies.documents) {
-    if (document.kind == kEgress) {
-      TRY(directory.WriteNew(FileName(document.kind).c_str(), document.file.bytes));
-    }
+  return policies.documents.empty() ? Result<>{} : directory.WriteNew(kPoliciesFile, Format(policies.documents));
+}
+
+namespace {
+
+// `all`: what kPoliciesFile holds, read when it is needed first.
+Result<std::string> Kept(const StateDir& directory, const std::string& kind, std::optional<std::string>& all) {
+  Result<std::string> own = directory.ReadFile(FileName(kind).c_str());
+  if (own || own.error().code != ENOENT) {
+    return own;
   }
-  const std::string others = Format(policies.documents);
-  return others.empty() ? Result<>{} : directory.WriteNew(kPoliciesFile, others);
+  if (!all) {
+    all = TRY(directory.ReadFile(kPoliciesFile));
+  }
+  std::optional<std::string> found = Find(*all, kind);
+  return found ? Result<std::string>{std::move(*found)}
+               : std::unexpected(Failure(directory.path() + "/" + kPoliciesFile + ": no policy of this kind", ENOENT));
+}
+
+}  // namespace
+
+Result<std::string> KeptPolicy(const StateDir& directory, const std::string& kind) {
+  std::optional<std::string> all;
+  return Kept(directory, kind, all);
+}
+
+Result<> ReplacePolicy(const StateDir& directory, const std::string& kind, std::string_view bytes) {
+  return directory.WriteFile(FileName(kind).c_str(), bytes);
 }
 
 Result<policies::Policies> KeptPolicies(const StateDir& directory, const oci::StringMap& annotations) {
   const oci::Annotations parsed = TRY(oci::ParseAnnotations(annotations));
   policies::Policies result;
   result.mode = parsed.mode;
+  std::optional<std::string> all;
   for (const auto& [kind, pin] : policies::PolicyPins(parsed)) {
     if (pin->has_value()) {
       policies::PinnedFile file{.path = directory.path() + "/" + FileName(kind), .bytes = {}, .digest = {}};
-      file.bytes = TRY(Kept(directory, kind));
+      file.bytes = TRY(Kept(directory, kind, all));
       TRY(policies::AddDocument(result, {.kind = kind, .file = std::move(file), .pinned = true}, confine::IsSyscall));
     }
   }

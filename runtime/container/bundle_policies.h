@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "oci-config/spec.h"
@@ -23,6 +24,12 @@ std::string SeccompPolicyDigest(const policies::Policies& policies);
 
 // Copies the documents as they were read.
 Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies);
+
+// The text of a kept one; ENOENT where there is none of that kind.
+Result<std::string> KeptPolicy(const StateDir& directory, const std::string& kind);
+
+// From now on that one's.
+Result<> ReplacePolicy(const StateDir& directory, const std::string& kind, std::string_view bytes);
 
 // The kept ones. One that the annotations name and that is not there is an error.
 Result<policies::Policies> KeptPolicies(const StateDir& directory, const oci::StringMap& annotations);

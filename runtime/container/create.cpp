@@ -661,7 +661,7 @@ class Creation {
     TRY(ServeChild());
     state_.phase = oci::Phase::kCreated;
     if (WantsEvidence(settings_, state_.annotations)) {
-      GatherCreated(bundle_, plan_, SavesCreated() || settings_.events != nullptr, state_);
+      GatherCreated(bundle_, plan_, spawned_.pidfd.get(), SavesCreated() || settings_.events != nullptr, state_);
     }
     FAULT_POINT("create.save-state");
     if (SavesCreated()) {
@@ -736,7 +736,8 @@ Result<Launched> CreateAndStart(const Settings& settings, const CreateOptions& o
   Enter(settings, "start");
   Result<std::unique_ptr<ReadyProxy>> ready =
       ReadyProxy::Listen(created.container.directory.fd(), settings.notify_socket);
-  const Result<> started = ready ? StartOpened(settings, created.container) : std::unexpected(ready.error());
+  const Result<> started =
+      ready ? StartOpened(settings, created.container, created.process.pidfd.get()) : std::unexpected(ready.error());
   if (!started) {
     TellFailure(settings, options.id, "start", started.error());
     // The lock goes first: Delete takes it again. The error that led here is the one to report.

@@ -14,6 +14,7 @@
 #include "oci-config/annotations.h"
 #include "policies/egress_policy.h"
 #include "policies/pinned_file.h"
+#include "runtime/container/bundle_policies.h"
 #include "runtime/container/channel.h"
 #include "runtime/container/lifecycle.h"
 #include "runtime/container/net_helper.h"
@@ -88,9 +89,9 @@ Result<net::HelperRequest> PresentRequest(const Settings& settings, const Opened
   if (const auto members = state.annotations.find("dev.nucleus.network.members"); members != state.annotations.end()) {
     request.members = members->second;
   }
-  if (Result<std::string> policy = opened.directory.ReadFile("egress.policy")) {
+  if (Result<std::string> policy = KeptPolicy(opened.directory, "egress")) {
     request.policy = std::move(*policy);
-    request.policy_name = opened.directory.path() + "/egress.policy";
+    request.policy_name = opened.directory.path() + ": egress policy";
     request.policy_digest = Sha256Hex(request.policy);
   } else if (policy.error().code != ENOENT) {
     return std::unexpected(policy.error());
@@ -228,7 +229,7 @@ Result<std::string> ReplaceEgress(const Settings& settings, const std::string& i
   ++state.network.generation;
   state.evidence["egress"] = facts;
   state.evidence["policy.egress"] = "sha256:" + file.digest;
-  TRY(opened.directory.WriteFile("egress.policy", file.bytes));
+  TRY(ReplacePolicy(opened.directory, "egress", file.bytes));
   TRY(opened.directory.WriteState(state));
   Tell(settings, {.kind = "egress-replaced",
                   .id = id,

@@ -8,6 +8,7 @@
 #include "runtime/container/record.h"
 #include "runtime/evidence/event_log.h"
 #include "runtime/evidence/readback.h"
+#include "runtime/sys/syscalls.h"
 
 namespace nucleus::container {
 namespace {
@@ -55,7 +56,7 @@ std::string FilterDigest(const confine::SeccompProgram& program) {
          Sha256Hex({reinterpret_cast<const char*>(program.filter.data()), program.filter.size() * sizeof(sock_filter)});
 }
 
-void GatherCreated(const Bundle& bundle, const plan::Plan& plan, bool seen, oci::State& state) {
+void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool seen, oci::State& state) {
   oci::StringMap& out = state.evidence;
   out["read"] = "created";
   out["config"] = "sha256:" + Sha256Hex(bundle.text);
@@ -78,7 +79,7 @@ void GatherCreated(const Bundle& bundle, const plan::Plan& plan, bool seen, oci:
     out["init"] = "1";
   }
   evidence::ReadProcess(state.pid, plan.confinement.rlimits, out);
-  evidence::ReadNamespaces(state.pid, out);
+  evidence::ReadNamespaces(state.pid, pidfd, out);
   // Neither is loaded before `start`.
   out.erase("seccomp.mode");
   out.erase("seccomp.filters");
@@ -102,13 +103,14 @@ Result<> TellCreated(const Settings& settings, const oci::State& state) {
                                   .evidence = &whole});
 }
 
-void GatherStarted(const Settings& settings, const oci::Spec& spec, oci::State& state) {
+void GatherStarted(const Settings& settings, const oci::Spec& spec, int pidfd, oci::State& state) {
   if (!WantsEvidence(settings, state.annotations)) {
     return;
   }
   evidence::ReadCgroups(state.cgroups, state.evidence);
   // Of a process that has ended already nothing more can be told.
-  if (!IsAlive(state)) {
+  const auto alive = [pidfd, &state] { return pidfd < 0 ? IsAlive(state) : !sys::PidfdWait(pidfd, 0).value_or(true); };
+  if (!alive()) {
     return;
   }
   oci::StringMap fresh = state.evidence;
@@ -118,7 +120,7 @@ void GatherStarted(const Settings& settings, const oci::Spec& spec, oci::State& 
     // The kernel shows no domains. The process could not have executed without having entered it.
     fresh["landlock.domain"] = IsDegraded(state, policies::Stage::kLandlock) ? "0" : "1";
   }
-  if (IsAlive(state)) {
+  if (alive()) {
     state.evidence = std::move(fresh);
   }
 }

@@ -18,13 +18,14 @@ std::string FilterDigest(const confine::SeccompProgram& program);
 
 // Into state.evidence, of the process that waits for `start`; `plan` tells which facts there are to look for.
 // Not `seen`: nobody is there to see it before GatherStarted; what the cgroups say is left to that.
-void GatherCreated(const Bundle& bundle, const plan::Plan& plan, bool seen, oci::State& state);
+void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool seen, oci::State& state);
 // Events "degraded" and "created". An error where a file did not take them.
 Result<> TellCreated(const Settings& settings, const oci::State& state);
 
 // Of the cgroups, and of the process that has executed; where it has ended already, what it was when it was created
 // stays.
-void GatherStarted(const Settings& settings, const oci::Spec& spec, oci::State& state);
+// `pidfd`: the init's, or -1.
+void GatherStarted(const Settings& settings, const oci::Spec& spec, int pidfd, oci::State& state);
 // Events "started", and "degraded" for what came after the first `known` degradations.
 void TellStarted(const Settings& settings, const oci::State& state, std::size_t known);
 

@@ -87,7 +87,7 @@ Result<Fd> MakeMemory() {
     memory = Fd{::memfd_create(kName, MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   }
   // Never in the place of a stream that the caller left closed.
-  if (memory) {
+  if (memory && memory.get() < 3) {
     memory = Fd{::fcntl(memory.get(), F_DUPFD_CLOEXEC, 3)};
   }
   return memory ? Result<Fd>{std::move(memory)} : std::unexpected(SysError("memfd_create", kName));

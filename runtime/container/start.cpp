@@ -91,7 +91,7 @@ Result<> Start(const Settings& settings, const std::string& id) {
   return {};
 }
 
-Result<> StartOpened(const Settings& settings, Opened& opened) {
+Result<> StartOpened(const Settings& settings, Opened& opened, int pidfd) {
   const std::shared_ptr<const oci::Spec> spec = TRY(opened.directory.ReadSpec());
   if (!spec->process) {
     return std::unexpected(Failure("process: needed to start the container", EINVAL));
@@ -106,7 +106,7 @@ Result<> StartOpened(const Settings& settings, Opened& opened) {
     }
     return released;
   }
-  GatherStarted(settings, *spec, opened.state);
+  GatherStarted(settings, *spec, pidfd, opened.state);
   Result<> done = SaveRunning(opened);
   if (done) {
     TellStarted(settings, opened.state, degradations);

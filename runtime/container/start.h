@@ -6,6 +6,7 @@
 namespace nucleus::container {
 
 // Lets the waiting init of a container that was created execute; saves its state. The container is locked.
-Result<> StartOpened(const Settings& settings, Opened& opened);
+// `pidfd`: the init's, where the caller has it.
+Result<> StartOpened(const Settings& settings, Opened& opened, int pidfd = -1);
 
 }  // namespace nucleus::container

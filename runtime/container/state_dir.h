@@ -17,7 +17,7 @@ inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kStartSocket = "start.sock";
 inline constexpr const char* kTraceSocket = "trace.sock";
 inline constexpr const char* kFilterFile = "seccomp.bpf";
-inline constexpr const char* kPoliciesFile = "policies";  // but that of egress, which may be replaced
+inline constexpr const char* kPoliciesFile = "policies";
 // Of who watches over a container from outside: how its health is, a word.
 inline constexpr const char* kHealthFile = "health";
 inline constexpr const char* kGvisorDirectory = "gvisor";  // what runsc keeps of the container

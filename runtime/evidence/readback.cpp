@@ -1,6 +1,8 @@
 #include "runtime/evidence/readback.h"
 
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,6 +83,38 @@ bool IsOf(std::string_view hierarchy, std::string_view controller) {
   }
 }
 
+// linux/pidfd.h since 6.11: PIDFD_GET_*_NAMESPACE.
+struct NamespaceName {
+  const char* name;
+  unsigned request;
+};
+constexpr unsigned kPidfdMagic = 0xFF;
+constexpr auto kNamespaces = std::to_array<NamespaceName>({{"cgroup", _IO(kPidfdMagic, 1)},
+                                                           {"ipc", _IO(kPidfdMagic, 2)},
+                                                           {"mnt", _IO(kPidfdMagic, 3)},
+                                                           {"net", _IO(kPidfdMagic, 4)},
+                                                           {"pid", _IO(kPidfdMagic, 5)},
+                                                           {"time", _IO(kPidfdMagic, 7)},
+                                                           {"user", _IO(kPidfdMagic, 9)},
+                                                           {"uts", _IO(kPidfdMagic, 10)}});
+
+// Without the names in /proc, which the kernel makes for every process anew. Empty where it cannot tell.
+std::string NumberBy(int pidfd, unsigned request) {
+  const Fd file{pidfd < 0 ? -1 : ::ioctl(pidfd, request, 0)};
+  struct stat status{};
+  return file && ::fstat(file.get(), &status) == 0 ? std::to_string(status.st_ino) : "";
+}
+
+std::string NumberIn(const std::string& path) {
+  std::array<char, 64> link{};
+  const ssize_t size = ::readlink(path.c_str(), link.data(), link.size());
+  const std::string_view text{link.data(), static_cast<std::size_t>(std::max(size, ssize_t{0}))};
+  const std::size_t open = text.find('[');
+  return open != std::string_view::npos && text.ends_with(']')
+             ? std::string{text.substr(open + 1, text.size() - open - 2)}
+             : "";
+}
+
 }  // namespace
 
 void ReadStatus(std::string_view status, oci::StringMap& out) {
@@ -114,7 +148,7 @@ void ReadProcess(pid_t pid, const std::vector<oci::Rlimit>& rlimits, oci::String
   }
 }
 
-void ReadNamespaces(pid_t pid, oci::StringMap& out) {
+void ReadNamespaces(pid_t pid, int pidfd, oci::StringMap& out) {
   const std::string directory = "/proc/" + std::to_string(pid);
   for (const auto& [file, key] :
        std::to_array<std::pair<const char*, const char*>>({{"/uid_map", "uid-map"}, {"/gid_map", "gid-map"}})) {
@@ -122,14 +156,13 @@ void ReadNamespaces(pid_t pid, oci::StringMap& out) {
       out[key] = OneLine(*map);
     }
   }
-  for (const char* name : {"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"}) {
-    std::array<char, 64> link{};
-    const std::string path = directory + "/ns/" + name;
-    const ssize_t size = ::readlink(path.c_str(), link.data(), link.size());
-    const std::string_view text{link.data(), static_cast<std::size_t>(std::max(size, ssize_t{0}))};
-    const std::size_t open = text.find('[');
-    if (open != std::string_view::npos && text.ends_with(']')) {
-      out["namespace." + std::string{name}] = text.substr(open + 1, text.size() - open - 2);
+  for (const NamespaceName& entry : kNamespaces) {
+    std::string number = NumberBy(pidfd, entry.request);
+    if (number.empty()) {
+      number = NumberIn(directory + "/ns/" + entry.name);
+    }
+    if (!number.empty()) {
+      out["namespace." + std::string{entry.name}] = std::move(number);
     }
   }
 }

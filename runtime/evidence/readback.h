@@ -23,8 +23,8 @@ void ReadStatus(std::string_view status, oci::StringMap& out);
 // `rlimits` names.
 void ReadProcess(pid_t pid, const std::vector<oci::Rlimit>& rlimits, oci::StringMap& out);
 
-// Its namespaces and their id mappings: what a process keeps that only waits and executes.
-void ReadNamespaces(pid_t pid, oci::StringMap& out);
+// Its namespaces and their id mappings: what a process keeps that only waits and executes. `pidfd` is its.
+void ReadNamespaces(pid_t pid, int pidfd, oci::StringMap& out);
 
 // The limits in force, as the cgroups' files say them.
 void ReadCgroups(const std::vector<oci::StateCgroup>& cgroups, oci::StringMap& out);

@@ -51,7 +51,7 @@ Result<container::Launched> TellMade(const container::Settings& settings, std::s
     // Of one that is in a sandbox of gVisor the host's kernel shows nothing: the pid is that of who waits for it.
     if (!made->signal) {
       evidence::ReadProcess(made->pid, {}, process);
-      evidence::ReadNamespaces(made->pid, process);
+      evidence::ReadNamespaces(made->pid, made->pidfd.get(), process);
     }
     Tell(settings, {.kind = kind, .id = id, .numbers = {{"pid", made->pid}}, .evidence = &process});
   } else if (!made) {

@@ -4,14 +4,15 @@
 #include <linux/netfilter/nf_tables.h>
 #include <net/if_arp.h>
 
-#include <array>
+#include <algorithm>
+#include <initializer_list>
 
 #include "runtime/egress/rules/match.h"
 
 namespace nucleus::egress {
 namespace {
 
-// linux/netfilter/nf_conntrack_common.h: 1 << (IP_CT_* + 1)
+// linux/netfilter/nf_conntrack_common.h: 1 << (IP_CT_* + 1). A packet has one of them.
 constexpr std::uint32_t kCtEstablished = 1U << 1;
 constexpr std::uint32_t kCtRelated = 1U << 2;
 constexpr std::uint8_t kCtReplyDirection = 1;
@@ -33,6 +34,13 @@ std::string Word(std::uint32_t value) {
 
 std::string Byte(std::uint8_t value) {
   return {static_cast<char>(value)};
+}
+
+// As a register has them that was loaded with less than a word.
+std::string Padded(std::initializer_list<std::uint8_t> bytes) {
+  std::string word(sizeof(std::uint32_t), '\0');
+  std::ranges::copy(bytes, word.begin());
+  return word;
 }
 
 std::string Loopback() {
@@ -77,47 +85,47 @@ class Inner {
   }
 
   void Established() {
-    New(kKnown)
-        .Ct(NFT_CT_STATE)
-        .And(Word(kCtEstablished))
-        .IsNot(Word(0))
-        .Ct(NFT_CT_MARK)
-        .Is32(options_.generation)
-        .Accept();
-    for (const int protocol : std::initializer_list<int>{IPPROTO_ICMP, IPPROTO_ICMPV6}) {
-      New(kKnown)
-          .Ct(NFT_CT_STATE)
-          .And(Word(kCtRelated))
-          .IsNot(Word(0))
-          .Meta(NFT_META_L4PROTO)
-          .Is8(static_cast<std::uint8_t>(protocol))
-          .Accept();
+    New(kKnown).Ct(NFT_CT_STATE).Ct(NFT_CT_MARK, 1).Is(Word(kCtEstablished) + Word(options_.generation)).Accept();
+    for (const std::uint8_t protocol : std::initializer_list<std::uint8_t>{IPPROTO_ICMP, IPPROTO_ICMPV6}) {
+      New(kKnown).Ct(NFT_CT_STATE).Meta(NFT_META_L4PROTO, 1).Is(Word(kCtRelated) + Padded({protocol})).Accept();
     }
   }
 
-  // A rule of ICMPv6 that no router has passed on, with its type in register 1.
-  nft::Rule& FromTheLink() {
-    static_assert(kIpv6HopLimit == kIpv6NextHeader + 1);
-    const std::array<char, 2> header = {static_cast<char>(IPPROTO_ICMPV6), static_cast<char>(kHopLimit)};
-    return New(kKnown, kIpv6).Network(kIpv6NextHeader, 2).Is({header.data(), header.size()}).Transport(0, 1);
-  }
-
   void NeighbourDiscovery() {
-    FromTheLink().Is8(kRouterSolicitation).Accept();
+    // No router has passed them on.
+    static_assert(kIpv6HopLimit == kIpv6NextHeader + 1);
+    const std::string family = Padded({NFPROTO_IPV6});
+    const std::string header = Padded({IPPROTO_ICMPV6, kHopLimit});
+    New(kKnown)
+        .Meta(NFT_META_NFPROTO)
+        .Network(kIpv6NextHeader, 2, 1)
+        .Transport(0, 1, 2)
+        .Is(family + header + Padded({kRouterSolicitation}))
+        .Accept();
     static_assert(kNeighbourAdvertisement == kNeighbourSolicitation + 1);
-    FromTheLink().Between(Byte(kNeighbourSolicitation), Byte(kNeighbourAdvertisement)).Accept();
-    // Which groups are listened to: without it a switch may keep the above back. Behind a hop-by-hop header.
-    New(kKnown, kIpv6)
-        .Network(kIpv6HopLimit, 1)
-        .Is8(1)
-        .Meta(NFT_META_L4PROTO)
-        .Is8(IPPROTO_ICMPV6)
+    New(kKnown)
+        .Meta(NFT_META_NFPROTO)
+        .Network(kIpv6NextHeader, 2, 1)
+        .Is(family + header)
         .Transport(0, 1)
-        .Is8(kListenerReport)
+        .Between(Byte(kNeighbourSolicitation), Byte(kNeighbourAdvertisement))
+        .Accept();
+    // Which groups are listened to: without it a switch may keep the above back. Behind a hop-by-hop header.
+    New(kKnown)
+        .Meta(NFT_META_NFPROTO)
+        .Network(kIpv6HopLimit, 1, 1)
+        .Meta(NFT_META_L4PROTO, 2)
+        .Transport(0, 1, 3)
+        .Is(family + Padded({1}) + Padded({IPPROTO_ICMPV6}) + Padded({kListenerReport}))
         .Accept();
   }
 
-  // What both directions accept is there once: the kernel takes time for every expression of every rule.
+  static nft::Rule& IsReply(nft::Rule& rule) {
+    return rule.Ct(NFT_CT_STATE).Ct(NFT_CT_DIRECTION, 1).Is(Word(kCtEstablished) + Padded({kCtReplyDirection}));
+  }
+
+  // What both directions accept is there once, and what can be is compared at once: the kernel takes its time for every
+  // expression of every rule.
   void Known() {
     // The mark says that these very rules have let it through, the denied networks included: nothing of them changes
     // within a generation.
@@ -179,9 +187,7 @@ class Inner {
     Deny(kIpv6);
     // The replies of a connection from outside that an earlier policy let in.
     if (!compiled_.inbound.empty()) {
-      nft::Rule& reply = New("output").Ct(NFT_CT_STATE).And(Word(kCtEstablished)).IsNot(Word(0));
-      reply.Ct(NFT_CT_DIRECTION).Is8(kCtReplyDirection);
-      Accept(ProtocolAndPort(reply, kSourcePort).In(InboundName(options_.generation)));
+      Accept(ProtocolAndPort(IsReply(New("output")), kSourcePort).In(InboundName(options_.generation)));
     }
     if (compiled_.broker) {
       Broker();
@@ -196,8 +202,7 @@ class Inner {
     New("input").Meta(NFT_META_IIFTYPE).Is(Loopback()).Accept();
     // Answers to what the container has sent, also to a connection of an earlier policy: whether that goes on is judged
     // by what the container sends. It may have nothing to send before it has the answer.
-    nft::Rule& answer = New("input").Ct(NFT_CT_STATE).And(Word(kCtEstablished)).IsNot(Word(0));
-    answer.Ct(NFT_CT_DIRECTION).Is8(kCtReplyDirection).Accept();
+    IsReply(New("input")).Accept();
     for (const Family family : {kIpv4, kIpv6}) {
       if (!compiled_.members[family].empty()) {
         Accept(Source(New("input", family), family).In(MembersName(family, options_.generation)));

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "runtime/sys/syscalls.h"
 
@@ -106,9 +107,10 @@ Result<> AddRule(int ruleset, const policies::LandlockRule& rule, std::uint64_t 
 
 // Absent in a rootfs without a /dev of its own: then nobody can miss them.
 Result<> AddDevices(int ruleset, std::uint64_t handled) {
+  std::vector<Fd> paths;
   for (const char* name :
        {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/console", "/dev/pts"}) {
-    const Result<Fd> path = OpenInside(name, RESOLVE_NO_SYMLINKS);
+    Result<Fd> path = OpenInside(name, RESOLVE_NO_SYMLINKS);
     if (!path) {
       continue;
     }
@@ -122,7 +124,9 @@ Result<> AddDevices(int ruleset, std::uint64_t handled) {
     } else if (S_ISDIR(status.st_mode)) {
       TRY(AddPath(ruleset, path->get(), (kReadFile | kWriteFile | kReadDir | kIoctl) & handled, name));
     }
+    paths.push_back(*std::move(path));
   }
+  sys::CloseAll(paths);
   return {};
 }
 

@@ -14,8 +14,8 @@ enum class Tag : char {
   kPid = 'p',            // text: the pid of the process that goes on (from the helper that joined a user namespace)
   kUserNamespace = 'u',  // waits for its id mappings
   kNetwork = 'N',        // carries its network namespace, then its user namespace: nobody else may open them
-  kRules = 'R',          // text: the handle of the table that it has loaded ready-made and read back
-  kCgroup = 'c',         // wants to be in its cgroup now
+  kCgroup = 'c',         // wants to be in its cgroup now; text: the handle of the table of rules, where it has loaded
+                         // them ready-made and read back
   kRuntimeHooks = 'h',   // the root is ready and not entered: prestart and createRuntime are due
   kConsole = 't',        // carries the terminal's master
   kSeccomp = 's',        // wants the compiled filter

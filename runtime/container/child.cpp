@@ -65,15 +65,15 @@ Result<> EnterTimeNamespace(const std::map<std::string, oci::TimeOffset>& offset
 // Waits for the runtime to have put this process into its cgroups; learns the pid that it has on the host.
 class Gate : public rootfs::CgroupGate {
  public:
-  Gate(int channel, bool enter, bool make_namespace, oci::State& state)
-      : channel_(channel), enter_(enter), make_namespace_(make_namespace), state_(state) {
+  Gate(int channel, bool enter, bool make_namespace, std::string rules, oci::State& state)
+      : channel_(channel), enter_(enter), make_namespace_(make_namespace), rules_(std::move(rules)), state_(state) {
   }
 
   Result<> Pass() override {
     if (passed_) {
       return {};
     }
-    TRY(Send(channel_, Tag::kCgroup));
+    TRY(Send(channel_, Tag::kCgroup, rules_));
     const Message reply = TRY(Receive(channel_));
     if (reply.tag != Tag::kGo) {
       return std::unexpected(Failure("unexpected message from the runtime", EPROTO));
@@ -105,14 +105,16 @@ class Gate : public rootfs::CgroupGate {
   int channel_;
   bool enter_;
   bool make_namespace_;
+  std::string rules_;
   oci::State& state_;
   bool passed_ = false;
 };
 
 // Nothing of the bundle runs in the namespace yet, and no link but the loopback is there.
-Result<> LoadReadyRules(const ChildInput& input) {
-  const net::LoadedTable loaded = TRY_IN("egress", net::LoadRules(*input.rules, input.plan->id));
-  return Send(input.channel, Tag::kRules, std::to_string(loaded.handle));
+Result<> LoadReadyRules(ChildInput& input) {
+  const net::LoadedTable loaded = TRY_IN(kRulesFailed, net::LoadRules(*input.rules, input.plan->id));
+  input.rules_handle = std::to_string(loaded.handle);
+  return {};
 }
 
 Result<> EnterNamespaces(ChildInput& input) {
@@ -347,7 +349,8 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
   if (plan.traced) {
     agent.Reset(input.tracer);
   }
-  Gate gate{input.channel, input.enter_v1_cgroups, plan.namespaces.Creates(CLONE_NEWCGROUP), input.state};
+  Gate gate{input.channel, input.enter_v1_cgroups, plan.namespaces.Creates(CLONE_NEWCGROUP), input.rules_handle,
+            input.state};
   std::optional<rootfs::Console> console =
       TRY(plan.namespaces.Has(CLONE_NEWNS) ? BuildRoot(input, gate) : ChangeRoot(input, gate));
 
@@ -382,7 +385,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
       {.process = &*plan.process,
        .confinement = &plan.confinement,
        .shared_program = plan.confinement.has_seccomp ? input.program : nullptr,
-       .program = nullptr,
+       .program = plan.confinement.has_seccomp ? input.filter : nullptr,
        .preserve_fds = input.preserve_fds,
        .listener_socket = agent.get(),
        .listener_state = AgentMessage(input),

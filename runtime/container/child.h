@@ -14,6 +14,9 @@
 namespace nucleus::container {
 
 // What the child inherits besides the Plan. All descriptors are close-on-exec.
+// Begins the error of an init that could not load its rules.
+inline constexpr const char* kRulesFailed = "egress";
+
 struct ChildInput {
   const plan::Plan* plan = nullptr;
   const cgroup::Host* cgroup_host = nullptr;
@@ -23,8 +26,10 @@ struct ChildInput {
   std::vector<Fd> sources;    // of mounts, where the runtime has opened them; parallel to the plan's, or shorter
   rootfs::VerifiedRoot root;  // of an attested one
   const net::RuleImage* rules = nullptr;  // for its network namespace; null: the runtime sees to that
+  std::string rules_handle;               // of the table, once they are loaded and read back
   int channel = -1;
   int start_listener = -1;
+  const confine::SeccompProgram* filter = nullptr;  // where it was known before the clone; else it comes through this:
   const confine::SharedProgram* program = nullptr;
   int tracer = -1;  // socket that takes the filter's listener, where the plan is traced
   int preserve_fds = 0;

@@ -385,7 +385,9 @@ class Creation {
     TRY_IN("config.json", CheckJoinedNetwork(plan_, joins));
     TRY_IN("config.json", CheckOwnNamespaces(plan_, joins));
     if (plan_.process && plan_.confinement.has_seccomp) {
-      program_ = TRY(confine::SharedProgram::Create());
+      if (!FilterIsReady()) {
+        program_ = TRY(confine::SharedProgram::Create());
+      }
     }
     std::vector<Fd> sources = TRY(OpenIdmappedSources(plan_));
     TakeMadeSources(root_, sources);
@@ -407,6 +409,7 @@ class Creation {
                        .rules = plan_.network && ready_rules_ ? &*ready_rules_ : nullptr,
                        .channel = child_channel.get(),
                        .start_listener = start_listener_.get(),
+                       .filter = FilterIsReady() ? bundle_.policy_filter.get() : nullptr,
                        .program = program_.get(),
                        .tracer = tracing_.init.get(),
                        .preserve_fds = options_.io.preserve_fds,
@@ -443,7 +446,10 @@ class Creation {
   }
 
   // The init asks for this before it runs anything of the bundle; without an answer it ends.
-  Result<> OpenGate() {
+  Result<> OpenGate(const Message& request) {
+    if (ready_rules_ && !rules_loaded_ && !request.text.empty()) {
+      TakeRules(request);
+    }
     if (net_helper_) {
       TRY(AdmitUplink(*net_helper_, state_, [this] { return directory_->WriteState(state_); }));
     }
@@ -491,17 +497,17 @@ class Creation {
       if (request.tag != Tag::kCgroup) {
         return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
       }
-      TRY(OpenGate());
+      TRY(OpenGate(request));
       TRY(SaveProcess());
     }
-    if (program_) {
+    if (plan_.process && plan_.confinement.has_seccomp) {
       TRY(PassFilters());
     }
     for (;;) {
       Message message = TRY(ReceiveFromChild());
       switch (message.tag) {
         case Tag::kCgroup:
-          TRY(OpenGate());
+          TRY(OpenGate(message));
           break;
         case Tag::kRuntimeHooks:
           TRY(RunRuntimeHooks());
@@ -529,6 +535,11 @@ class Creation {
     }
   }
 
+  // The very program that PassFilters will find, and nothing that could still go wrong: the init has it from its birth.
+  [[nodiscard]] bool FilterIsReady() const {
+    return bundle_.policy_filter && !plan_.seccomp && !plan_.traced && !plan_.MayDegrade(policies::Stage::kSeccomp);
+  }
+
   Result<> PassFilters() {
     const Result<confine::SeccompProgram> program = CompileFilters(plan_, bundle_);
     if (!program && plan_.MayDegrade(policies::Stage::kSeccomp)) {
@@ -538,7 +549,9 @@ class Creation {
     if (!program) {
       return std::unexpected(program.error());
     }
-    TRY(program_->Set(*program));
+    if (program_) {
+      TRY(program_->Set(*program));
+    }
     if (WantsEvidence(settings_, state_.annotations)) {
       state_.evidence["seccomp.filter"] = FilterDigest(*program);
     }
@@ -580,17 +593,7 @@ class Creation {
     rules_loaded_ = true;
   }
 
-  // Its word of the rules comes between others.
   Result<Message> ReceiveFromChild() {
-    Result<Message> message = ReceiveAny();
-    if (message && message->tag == Tag::kRules && ready_rules_ && !rules_loaded_) {
-      TakeRules(*message);
-      return ReceiveAny();
-    }
-    return message;
-  }
-
-  Result<Message> ReceiveAny() {
     Result<Message> message = Receive(channel_.get());
     if (!message) {
       if (cgroup::WasOomKilled(state_.cgroups).value_or(false)) {
@@ -599,7 +602,7 @@ class Creation {
       return std::unexpected(Failure("the container's init ended before it was ready", ECHILD));
     }
     if (message->tag == Tag::kError) {
-      if (ready_rules_ && !rules_loaded_) {
+      if (ready_rules_ && message->text.starts_with(kRulesFailed)) {
         ForgetRules(*rules_place_);
       }
       return std::unexpected(Failure("unable to start container process: " + message->text, message->code));

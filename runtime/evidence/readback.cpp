@@ -38,16 +38,6 @@ std::string OneLine(std::string_view text) {
   return line.size() <= kMostOfAValue ? line : "sha256:" + Sha256Hex(text);
 }
 
-std::string_view ValueOf(std::string_view status, std::string_view name) {
-  const std::string mark = "\n" + std::string{name} + ":\t";
-  const std::size_t at = status.find(mark);
-  if (at == std::string_view::npos) {
-    return {};
-  }
-  status.remove_prefix(at + mark.size());
-  return status.substr(0, status.find('\n'));
-}
-
 std::string LimitText(rlim_t value) {
   return value == RLIM_INFINITY ? "unlimited" : std::to_string(value);
 }
@@ -118,19 +108,24 @@ std::string NumberIn(const std::string& path) {
 }  // namespace
 
 void ReadStatus(std::string_view status, oci::StringMap& out) {
-  constexpr auto kFields = std::to_array<std::pair<const char*, const char*>>({{"Uid", "uid"},
-                                                                               {"Gid", "gid"},
-                                                                               {"CapBnd", "capabilities.bounding"},
-                                                                               {"CapEff", "capabilities.effective"},
-                                                                               {"CapInh", "capabilities.inheritable"},
-                                                                               {"CapPrm", "capabilities.permitted"},
-                                                                               {"CapAmb", "capabilities.ambient"},
-                                                                               {"NoNewPrivs", "no-new-privileges"},
-                                                                               {"Seccomp", "seccomp.mode"},
-                                                                               {"Seccomp_filters", "seccomp.filters"}});
-  for (const auto& [field, key] : kFields) {
-    if (const std::string_view value = ValueOf(status, field); !value.empty()) {
-      out[key] = OneLine(value);
+  constexpr auto kFields =
+      std::to_array<std::pair<std::string_view, const char*>>({{"Uid", "uid"},
+                                                               {"Gid", "gid"},
+                                                               {"CapBnd", "capabilities.bounding"},
+                                                               {"CapEff", "capabilities.effective"},
+                                                               {"CapInh", "capabilities.inheritable"},
+                                                               {"CapPrm", "capabilities.permitted"},
+                                                               {"CapAmb", "capabilities.ambient"},
+                                                               {"NoNewPrivs", "no-new-privileges"},
+                                                               {"Seccomp", "seccomp.mode"},
+                                                               {"Seccomp_filters", "seccomp.filters"}});
+  while (!status.empty()) {
+    const std::string_view line = status.substr(0, status.find('\n'));
+    status.remove_prefix(std::min(status.size(), line.size() + 1));
+    const std::size_t colon = line.find(":\t");
+    const auto field = std::ranges::find(kFields, line.substr(0, colon), [](const auto& row) { return row.first; });
+    if (colon != std::string_view::npos && field != kFields.end() && line.size() > colon + 2) {
+      out[field->second] = OneLine(line.substr(colon + 2));
     }
   }
 }

@@ -216,6 +216,13 @@ Result<Socket> Socket::OpenFilter() {
   return socket;
 }
 
+std::span<char> Socket::Buffer() {
+  if (!buffer_) {
+    buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
+  }
+  return {buffer_.get(), kBuffer};
+}
+
 Result<std::vector<std::string>> Socket::Exchange(Request request, std::size_t most) {
   const std::string_view bytes = request.Finish(++sequence_);
   if (::send(fd_.get(), bytes.data(), bytes.size(), 0) < 0) {
@@ -224,9 +231,8 @@ Result<std::vector<std::string>> Socket::Exchange(Request request, std::size_t m
   std::vector<std::string> answers;
   bool interrupted = false;
   std::optional<Error> end;
-  const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
   while (!end) {
-    const std::string_view received = TRY(sys::ReceiveFromKernel(fd_.get(), {buffer.get(), kBuffer}, what_));
+    const std::string_view received = TRY(sys::ReceiveFromKernel(fd_.get(), Buffer(), what_));
     TRY(ForEachMessage(received, what_, [&](const nlmsghdr& header, std::string_view body) {
       if (header.nlmsg_seq != sequence_ || end) {
         return;
@@ -292,9 +298,8 @@ Result<> Socket::Commit(std::string_view messages) {
   }
   std::optional<Error> error;
   bool done = false;
-  const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
   while (!done) {
-    const std::string_view received = TRY(sys::ReceiveFromKernel(fd_.get(), {buffer.get(), kBuffer}, what_));
+    const std::string_view received = TRY(sys::ReceiveFromKernel(fd_.get(), Buffer(), what_));
     TRY(ForEachMessage(received, what_, [&](const nlmsghdr& header, std::string_view body) {
       if (header.nlmsg_type != NLMSG_ERROR) {
         return;

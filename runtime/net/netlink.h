@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -115,8 +117,11 @@ class Socket {
  private:
   Socket(Fd fd, const char* what) : fd_(std::move(fd)), what_(what) {
   }
+  std::span<char> Buffer();
+
   Fd fd_;
-  const char* what_;  // for errors
+  const char* what_;                // for errors
+  std::unique_ptr<char[]> buffer_;  // made for the first answer
   std::uint32_t sequence_ = 0;
 };
 

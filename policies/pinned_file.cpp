@@ -73,6 +73,13 @@ Result<int> PinBase::Open() {
   return directory_.get();
 }
 
+Fd PinBase::OpenAgain(int place) {
+  if (!descriptors_) {
+    descriptors_ = Fd{::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  }
+  return Fd{descriptors_ ? ::openat(descriptors_.get(), std::to_string(place).c_str(), O_RDONLY | O_CLOEXEC) : -1};
+}
+
 Result<PinnedFile> ReadPinned(const std::string& bundle, const oci::Pin& pin, std::size_t limit) {
   PinBase base{bundle};
   return ReadPinned(base, pin, limit);
@@ -86,8 +93,7 @@ Result<PinnedFile> ReadPinned(PinBase& bundle, const oci::Pin& pin, std::size_t 
   }
   TRY(CheckKind(before, pin.path, limit));
   // The very file that was looked at, whatever its path names by now.
-  const std::string self = "/proc/self/fd/" + std::to_string(place.get());
-  const Fd file{::open(self.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Fd file = bundle.OpenAgain(place.get());
   if (!file) {
     return std::unexpected(Failure(pin.path + ": " + ErrnoText(errno), errno));
   }

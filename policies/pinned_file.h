@@ -19,16 +19,19 @@ struct PinnedFile {
   std::string digest;  // of these bytes, 64 hex digits
 };
 
-// Where relative pins start: opened for the first of them.
+// Where relative pins start, and where this process's descriptors are: opened for the first pin that needs them.
 class PinBase {
  public:
   explicit PinBase(std::string path) : path_(std::move(path)) {
   }
   Result<int> Open();
+  // The file of `place`, which was opened to look at it alone.
+  Fd OpenAgain(int place);
 
  private:
   std::string path_;
   Fd directory_;
+  Fd descriptors_;
 };
 
 // Opens the pin's file once, reads it once, and compares the digest of what was read (where the pin has one). A

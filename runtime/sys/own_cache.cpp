@@ -22,14 +22,18 @@ Fd OpenDirectory(const std::string& path) {
   if (path.empty()) {
     return Fd{};
   }
-  if (::mkdir(path.c_str(), 0700) != 0 && errno == ENOENT) {
-    // The runtime's own directory below /run, on the first container after boot.
-    const std::string parent = path.substr(0, path.rfind('/'));
-    if (::mkdir(parent.c_str(), 0700) == 0) {
-      ::mkdir(path.c_str(), 0700);
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  Fd directory{::open(path.c_str(), kFlags)};
+  if (!directory && errno == ENOENT) {
+    if (::mkdir(path.c_str(), 0700) != 0 && errno == ENOENT) {
+      // The runtime's own directory below /run, on the first container after boot.
+      const std::string parent = path.substr(0, path.rfind('/'));
+      if (::mkdir(parent.c_str(), 0700) == 0) {
+        ::mkdir(path.c_str(), 0700);
+      }
     }
+    directory = Fd{::open(path.c_str(), kFlags)};
   }
-  Fd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   struct stat status{};
   if (directory && (::fstat(directory.get(), &status) != 0 || status.st_uid != ::geteuid() ||
                     (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)) {
@@ -60,8 +64,7 @@ std::string_view Opened(std::string_view bytes) {
 }
 
 // A file that this user alone could write, under this one name.
-bool IsOwn(int file) {
-  struct stat status{};
+bool IsOwn(int file, struct stat& status) {
   return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
          (status.st_mode & (S_IRWXG | S_IRWXO)) == 0 && status.st_nlink == 1;
 }
@@ -93,10 +96,11 @@ std::optional<std::string> OwnCache::Find(const std::string& key) const {
   const std::string name = Name(key);
   const Fd file{valid() ? ::openat(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
                         : -1};
-  if (!file || !IsOwn(file.get())) {
+  struct stat status{};
+  if (!file || !IsOwn(file.get(), status)) {
     return std::nullopt;
   }
-  const Result<std::string> bytes = ReadAll(file.get(), kMaxFileBytes, name);
+  const Result<std::string> bytes = ReadAll(file.get(), status, kMaxFileBytes, name);
   const std::string_view content = bytes ? Opened(*bytes) : std::string_view{};
   const std::string header = Header(key);
   if (!content.starts_with(header)) {

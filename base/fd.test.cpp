@@ -89,6 +89,28 @@ BOOST_AUTO_TEST_CASE(read_all_of_a_pipe) {
   }
 }
 
+// What is known of a file may be old by the time it is read.
+BOOST_AUTO_TEST_CASE(read_all_of_a_file_that_has_changed) {
+  const Fd file = MemoryFile(std::string(1000, 'x'));
+  struct stat status{};
+  BOOST_REQUIRE(::fstat(file.get(), &status) == 0);
+  for (const long size : {0L, 999L, 1001L, 16384L, 30000L}) {
+    ::lseek(file.get(), 0, SEEK_SET);
+    struct stat before = status;
+    before.st_size = size;
+    BOOST_TEST(ReadAll(file.get(), before, 40000, "f").value().size() == 1000U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(records_of_the_kernel) {
+  const Result<std::string> status = ReadRecord("/proc/self/status");
+  BOOST_REQUIRE(status.has_value());
+  BOOST_TEST(status->starts_with("Name:"));
+  BOOST_TEST(status->ends_with("\n"));
+  BOOST_TEST(ReadRecord("/proc/self/none").error().code == ENOENT);
+  BOOST_TEST(ReadRecord("/dev/zero").error().code == EFBIG);
+}
+
 BOOST_AUTO_TEST_CASE(endless_files_are_bounded) {
   const Result<std::string> zeros = ReadFile("/dev/zero", 1000000);
   BOOST_REQUIRE(!zeros.has_value());

@@ -194,6 +194,31 @@ BOOST_AUTO_TEST_CASE(every_part_of_a_profile_is_in_its_key) {
   BOOST_TEST(FilterKey(Profile("read")) == plain);
 }
 
+BOOST_AUTO_TEST_CASE(a_policys_filter_is_found_by_its_digest) {
+  Directory cache;
+  const std::string digest = Sha256Hex("a policy");
+  BOOST_TEST((FindFilter(cache.top, digest) == nullptr));
+  const auto compiled = CompilePolicy(cache.top, digest, Profile("read"));
+  BOOST_TEST_REQUIRE(compiled.has_value());
+  BOOST_TEST(cache.Files().size() == 1U);
+  const auto found = FindFilter(cache.top, digest);
+  BOOST_TEST_REQUIRE((found != nullptr));
+  BOOST_TEST(Same(*compiled, *found));
+  BOOST_TEST((FindFilter(cache.top, Sha256Hex("another policy")) == nullptr));
+  BOOST_TEST((FindFilter("", digest) == nullptr));
+  Overwrite(cache.Files()[0], ContentOf(cache.Files()[0]) + "x");
+  BOOST_TEST((FindFilter(cache.top, digest) == nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_notifies_is_read_each_time) {
+  Directory cache;
+  oci::Seccomp policy = Profile("read");
+  policy.syscalls.push_back({.names = {"mount"}, .action = oci::SeccompAction::kNotify});
+  BOOST_TEST_REQUIRE(CompilePolicy(cache.top, "d", policy).has_value());
+  BOOST_TEST(cache.Files().empty());
+  BOOST_TEST((FindFilter(cache.top, "d") == nullptr));
+}
+
 BOOST_AUTO_TEST_CASE(many_profiles_do_not_pile_up) {
   Directory cache;
   for (int i = 0; i < 70; ++i) {

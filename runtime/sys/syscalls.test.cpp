@@ -186,6 +186,29 @@ BOOST_AUTO_TEST_CASE(fault_stages_are_listed_once) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(all_are_closed_and_no_other) {
+  std::vector<Fd> opened;
+  for (int i = 0; i < 12; ++i) {
+    opened.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+  std::vector<Fd> closed;
+  std::vector<int> numbers;
+  for (const std::size_t i : {9UL, 1UL, 2UL, 3UL, 7UL}) {
+    numbers.push_back(opened[i].get());
+    closed.push_back(std::move(opened[i]));
+  }
+  closed.emplace_back();
+  CloseAll(closed);
+  BOOST_TEST(closed.empty());
+  for (const int number : numbers) {
+    BOOST_TEST(::fcntl(number, F_GETFD) < 0);
+  }
+  for (const Fd& other : opened) {
+    BOOST_TEST((!other || ::fcntl(other.get(), F_GETFD) >= 0));
+  }
+  CloseAll(closed);
+}
+
 BOOST_AUTO_TEST_CASE(pointers) {
   const std::vector<std::string> strings = {"a", "", "b c"};
   const std::vector<char*> array = Pointers(strings);

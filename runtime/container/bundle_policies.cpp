@@ -34,13 +34,16 @@ std::optional<std::string> Find(std::string_view text, std::string_view kind) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     const std::size_t blank = line.find(' ');
-    std::size_t size = 0;
-    if (line.size() == text.size() || blank == std::string_view::npos ||
-        std::from_chars(line.data() + blank + 1, line.data() + line.size(), size).ptr != line.data() + line.size() ||
-        size > text.size() - line.size() - 1) {
+    if (line.size() == text.size() || blank == std::string_view::npos) {
       return std::nullopt;
     }
+    std::size_t size = 0;
+    const char* const end = line.data() + line.size();
+    const auto [read, error] = std::from_chars(line.data() + blank + 1, end, size);
     text.remove_prefix(line.size() + 1);
+    if (error != std::errc{} || read != end || size > text.size()) {
+      return std::nullopt;
+    }
     if (line.substr(0, blank) == kind) {
       return std::string{text.substr(0, size)};
     }

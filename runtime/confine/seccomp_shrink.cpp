@@ -11,11 +11,13 @@
 
 #include <linux/seccomp.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace nucleus::confine {
 namespace {
@@ -35,12 +37,12 @@ bool IsCondition(const sock_filter& instruction) {
   return BPF_CLASS(instruction.code) == BPF_JMP && instruction.code != kJump;
 }
 
-// Where the comparisons of architecture and number end.
-struct End {
-  bool answer = false;
-  std::uint32_t value = 0;  // the answer, or the index of the instruction that loads something else
-  auto operator<=>(const End&) const = default;
-};
+// Where the comparisons of architecture and number end: at an answer, or the index of the instruction that loads
+// something else. One type of set and one of map for all there is to remember, as each makes the program larger.
+using End = std::size_t;
+constexpr End kIsAnswer = End{1} << 32;
+using Numbers = std::set<std::size_t>;
+using Places = std::map<std::size_t, std::size_t>;
 
 class Reader {
  public:
@@ -48,7 +50,7 @@ class Reader {
     for (const sock_filter& instruction : filter) {
       if (IsCondition(instruction)) {
         bounds_.insert(instruction.k);
-        bounds_.insert(instruction.k + 1);
+        bounds_.insert(std::uint32_t{instruction.k + 1});
       }
     }
     bounds_.insert(0);
@@ -61,11 +63,11 @@ class Reader {
       const sock_filter& instruction = filter_[at];
       const std::uint32_t value = loaded == kArchitecture ? architecture : number;
       if (instruction.code == kAnswer) {
-        return End{.answer = true, .value = instruction.k};
+        return kIsAnswer | instruction.k;
       }
       if (instruction.code == kLoad) {
         if (instruction.k != kArchitecture && instruction.k != kNumber) {
-          return End{.answer = false, .value = static_cast<std::uint32_t>(at)};
+          return at;
         }
         loaded = instruction.k;
         ++at;
@@ -91,11 +93,11 @@ class Reader {
   }
 
   // Between two of these every comparison has the same result.
-  [[nodiscard]] const std::set<std::uint32_t>& bounds() const {
+  [[nodiscard]] const Numbers& bounds() const {
     return bounds_;
   }
   // Those that Follow has met.
-  [[nodiscard]] const std::set<std::uint32_t>& architectures() const {
+  [[nodiscard]] const Numbers& architectures() const {
     return architectures_;
   }
   // One that no comparison names.
@@ -109,19 +111,20 @@ class Reader {
 
  private:
   const Filter& filter_;
-  std::set<std::uint32_t> bounds_;
-  std::set<std::uint32_t> architectures_;
+  Numbers bounds_;
+  Numbers architectures_;
 };
 
 // From its first number up to the next one's.
 struct Range {
   std::uint32_t first = 0;
-  End end;
+  End end = 0;
 };
 
 std::optional<std::vector<Range>> RangesOf(Reader& reader, std::uint32_t architecture) {
   std::vector<Range> ranges;
-  for (const std::uint32_t first : reader.bounds()) {
+  for (const std::size_t bound : reader.bounds()) {
+    const auto first = static_cast<std::uint32_t>(bound);
     const std::optional<End> end = reader.Follow(architecture, first);
     if (!end) {
       return std::nullopt;
@@ -157,8 +160,8 @@ class Writer {
   }
 
   // All of `filter` that is reached from `starts`; its places are told by index.
-  std::map<std::size_t, std::size_t> Copy(const Filter& filter, const std::set<std::size_t>& starts) {
-    std::set<std::size_t> reached = starts;
+  Places Copy(const Filter& filter, const Numbers& starts) {
+    Numbers reached = starts;
     for (const std::size_t at : reached) {  // grows at its end while it is walked
       const sock_filter& instruction = filter[at];
       if (instruction.code == kJump) {
@@ -170,7 +173,7 @@ class Writer {
         reached.insert(at + 1);
       }
     }
-    std::map<std::size_t, std::size_t> places;
+    Places places;
     for (auto at = reached.rbegin(); at != reached.rend(); ++at) {
       sock_filter instruction = filter[*at];
       const auto distance = [&](std::size_t target) { return out_.size() - places.at(target) - 1; };
@@ -204,29 +207,23 @@ class Shrinker {
     if (!Read()) {
       return std::nullopt;
     }
-    std::set<std::size_t> starts;
-    std::set<std::uint32_t> answers;
+    Numbers ends;
     for (const auto& [architecture, ranges] : ranges_) {
       for (const Range& range : ranges) {
-        if (range.end.answer) {
-          answers.insert(range.end.value);
-        } else {
-          starts.insert(range.end.value);
-        }
+        ends.insert(range.end);
       }
     }
-    const std::map<std::size_t, std::size_t> copied = writer_.Copy(filter_, starts);
-    for (const std::size_t start : starts) {
-      places_[End{.answer = false, .value = static_cast<std::uint32_t>(start)}] = copied.at(start);
-    }
-    for (const std::uint32_t answer : answers) {
-      places_[End{.answer = true, .value = answer}] = writer_.Emit(kAnswer, answer);
+    const auto answers = ends.lower_bound(kIsAnswer);
+    places_ = writer_.Copy(filter_, {ends.begin(), answers});
+    const Places copied = places_;
+    for (auto answer = answers; answer != ends.end(); ++answer) {
+      places_[*answer] = writer_.Emit(kAnswer, static_cast<std::uint32_t>(*answer));
     }
     std::size_t next = Tree(reader_.OtherArchitecture());
     // The first that the filter asks for is asked for first.
-    for (const std::uint32_t architecture : reader_.architectures()) {
+    for (const std::size_t architecture : reader_.architectures()) {
       if (architecture != First()) {
-        next = Ask(architecture, next);
+        next = Ask(static_cast<std::uint32_t>(architecture), next);
       }
     }
     if (!reader_.architectures().empty()) {
@@ -240,20 +237,27 @@ class Shrinker {
  private:
   // Each architecture that turns up may lead to more.
   bool Read() {
-    std::set<std::uint32_t> wanted = {reader_.OtherArchitecture()};
-    while (ranges_.size() < wanted.size()) {
-      for (const std::uint32_t architecture : wanted) {
-        if (!ranges_.contains(architecture)) {
-          std::optional<std::vector<Range>> ranges = RangesOf(reader_, architecture);
-          if (!ranges) {
-            return false;
-          }
-          ranges_[architecture] = *std::move(ranges);
-        }
-      }
-      wanted.insert(reader_.architectures().begin(), reader_.architectures().end());
+    if (!ReadOf(reader_.OtherArchitecture())) {
+      return false;
     }
-    return true;
+    for (const std::size_t architecture : Numbers{reader_.architectures()}) {
+      if (!ReadOf(static_cast<std::uint32_t>(architecture))) {
+        return false;
+      }
+    }
+    return ranges_.size() == reader_.architectures().size() + 1;
+  }
+
+  bool ReadOf(std::uint32_t architecture) {
+    std::optional<std::vector<Range>> ranges = RangesOf(reader_, architecture);
+    if (ranges) {
+      ranges_.emplace_back(architecture, *std::move(ranges));
+    }
+    return ranges.has_value();
+  }
+
+  [[nodiscard]] const std::vector<Range>& Of(std::uint32_t architecture) const {
+    return std::ranges::find(ranges_, architecture, [](const auto& entry) { return entry.first; })->second;
   }
 
   [[nodiscard]] std::uint32_t First() const {
@@ -262,7 +266,7 @@ class Shrinker {
         return instruction.k;
       }
     }
-    return *reader_.architectures().begin();
+    return static_cast<std::uint32_t>(*reader_.architectures().begin());
   }
 
   std::size_t Ask(std::uint32_t architecture, std::size_t next) {
@@ -271,7 +275,7 @@ class Shrinker {
   }
 
   std::size_t Tree(std::uint32_t architecture) {
-    const std::vector<Range>& ranges = ranges_.at(architecture);
+    const std::vector<Range>& ranges = Of(architecture);
     if (ranges.size() == 1) {
       return places_.at(ranges[0].end);
     }
@@ -301,18 +305,14 @@ class Shrinker {
   }
 
   // Has the new program the ends of the old one? Not that there were a doubt: a filter is no place for one.
-  bool Same(const Filter& result, const std::map<std::size_t, std::size_t>& copied) {
+  bool Same(const Filter& result, const Places& copied) {
     Reader after{result};
     for (const auto& [architecture, ranges] : ranges_) {
-      for (const std::uint32_t bound : reader_.bounds()) {
-        for (const std::uint32_t number : {bound - 1, bound, bound + 1}) {
-          const std::optional<End> old_end = reader_.Follow(architecture, number);
-          const std::optional<End> new_end = after.Follow(architecture, number);
-          if (!old_end || !new_end || old_end->answer != new_end->answer) {
-            return false;
-          }
-          const std::size_t wanted = old_end->answer ? old_end->value : result.size() - 1 - copied.at(old_end->value);
-          if (new_end->value != wanted) {
+      for (const std::size_t bound : reader_.bounds()) {
+        for (const std::size_t number : {bound - 1, bound, bound + 1}) {
+          const std::optional<End> was = reader_.Follow(architecture, static_cast<std::uint32_t>(number));
+          const std::optional<End> is = after.Follow(architecture, static_cast<std::uint32_t>(number));
+          if (!was || !is || *is != (*was >= kIsAnswer ? *was : result.size() - 1 - copied.at(*was))) {
             return false;
           }
         }
@@ -323,8 +323,8 @@ class Shrinker {
 
   const Filter& filter_;
   Reader reader_;
-  std::map<std::uint32_t, std::vector<Range>> ranges_;  // by architecture
-  std::map<End, std::size_t> places_;
+  std::vector<std::pair<std::uint32_t, std::vector<Range>>> ranges_;  // by architecture
+  Places places_;                                                     // of ends
   Writer writer_;
 };
 

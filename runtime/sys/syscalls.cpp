@@ -301,20 +301,20 @@ Result<> CloseFrom(int first, std::vector<int> keep) {
 }
 
 void CloseAll(std::vector<Fd>& descriptors) {
-  std::vector<unsigned> numbers;
+  std::vector<int> numbers;
   numbers.reserve(descriptors.size());
   for (Fd& descriptor : descriptors) {
     if (descriptor) {
-      numbers.push_back(static_cast<unsigned>(descriptor.Release()));
+      numbers.push_back(descriptor.Release());
     }
   }
-  std::ranges::sort(numbers);
+  std::sort(numbers.begin(), numbers.end());
   for (std::size_t i = 0; i < numbers.size();) {
     std::size_t end = i + 1;
     while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
       ++end;
     }
-    ::close_range(numbers[i], numbers[end - 1], 0);
+    ::close_range(static_cast<unsigned>(numbers[i]), static_cast<unsigned>(numbers[end - 1]), 0);
     i = end;
   }
   descriptors.clear();

@@ -589,8 +589,9 @@ class _Runner(unittest.TextTestRunner):
         self.resultclass = lambda *arguments: _Result(*arguments).record(module, stream.tests_of(test), stream.writer([]))
         result = super().run(test)
         for skipped, reason in result.skipped:
-            # A Case's `id` is its container's; a subtest and a whole class have their own.
-            name = unittest.TestCase.id(getattr(skipped, "test_case", skipped))  # a case's own `id` is the container's
+            # A Case's `id` is its container's; a whole class has its own.
+            case = getattr(skipped, "test_case", skipped)
+            name = case.id() if callable(case.id) else unittest.TestCase.id(case)
             print(f"SKIP {name.removeprefix('__main__.')}: {' '.join(reason.split())}", flush=True)
         return result
 

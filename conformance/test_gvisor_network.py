@@ -205,11 +205,20 @@ class HostOci(GvisorNetwork):
 
     def test_strict_agent_has_no_host_network(self):
         self.config["annotations"]["dev.nucleus.mode"] = "strict-agent"
-        self.in_user_namespace()
+        self.in_user_namespace()  # which the mode demands, and in which this runsc makes no sandbox with that network
         for namespace in self.linux["namespaces"]:
             if namespace["type"] == "network":
                 namespace["path"] = str(self.host.path)
+        self.assertFails(self.create(), "dev.nucleus.gvisor.network: host", "user namespace")
+        self.config["annotations"]["dev.nucleus.gvisor.network"] = "none"
         self.assertFails(self.create(), "is the host's net namespace, which strict-agent mode forbids")
+
+
+    def test_none_in_a_user_namespace(self):
+        """runsc by itself ends with a word about its mounts."""
+        self.in_user_namespace()
+        self.assertFails(self.create(), "dev.nucleus.gvisor.network: host", "user namespace")
+        self.assertNothingLeft()
 
 
 class HostBridge(GvisorNetwork):

@@ -143,6 +143,10 @@ class Finder : private Found {
       AddSeccomp(key, "this runsc loads no filters");
       return;
     }
+    if (!abilities_.FiltersExec()) {
+      Seen("exec", key,
+           "this runsc starts processes of exec without the filter: exec is an error, and a warning in agent mode");
+    }
     const auto refused = [](oci::SeccompAction action) {
       return action == oci::SeccompAction::kLog || action == oci::SeccompAction::kNotify ||
              action == oci::SeccompAction::kKillProcess;

@@ -131,7 +131,7 @@ void Watch(const Fd& sandbox, const Fd& stand_in) {
 
 }  // namespace
 
-Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& plan) {
+Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& plan, const Abilities& abilities) {
   if (plan.network && plan.network->broker) {
     return std::unexpected(Failure(std::string{kEgressKey} + "a broker is not supported with gVisor yet", ENOTSUP));
   }
@@ -142,6 +142,13 @@ Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& pla
       return CheckSandbox(annotations, plan);
     case oci::GvisorNetwork::kHost:
       break;
+  }
+  // It makes such a sandbox in the container's own user namespace, and cannot cut its mounts off there.
+  constexpr std::uint32_t kFailing = 20221219;
+  if (abilities.date != 0 && abilities.date <= kFailing && plan.namespaces.Creates(CLONE_NEWUSER)) {
+    return std::unexpected(Failure("dev.nucleus.gvisor.network: host: runsc " + abilities.version +
+                                       " makes no sandbox in a user namespace with this network",
+                                   ENOTSUP));
   }
   return {};
 }

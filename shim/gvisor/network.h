@@ -10,11 +10,12 @@
 #include "oci-config/state.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/plan/plan.h"
+#include "shim/gvisor/runsc.h"
 
 namespace nucleus::gvisor {
 
 // An error where gVisor's network cannot be had, or would get around what the bundle asks for.
-Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& plan);
+Result<> CheckNetwork(const oci::Annotations& annotations, const plan::Plan& plan, const Abilities& abilities);
 
 // Of a sandbox that uses none of the namespaces that config.json names: what a mode forbids is not there to be named.
 Result<> CheckNamespaces(const plan::Plan& plan);

@@ -141,7 +141,7 @@ Result<> CheckMapped(const std::vector<oci::IdMapping>& uids, const std::vector<
 Result<Checked> CheckBundle(const container::Bundle& bundle, const plan::Plan& plan, const Runsc& runsc,
                             const container::CreateOptions& options) {
   TRY(CheckPlatform(bundle.annotations, runsc.abilities));
-  TRY(CheckNetwork(bundle.annotations, plan));
+  TRY(CheckNetwork(bundle.annotations, plan, runsc.abilities));
   TRY(CheckMapped(plan.uid_mappings, plan.gid_mappings, plan.confinement));
   const bool listen_fds =
       std::ranges::any_of(options.env, [](const std::string& entry) { return entry.starts_with("LISTEN_FDS="); });

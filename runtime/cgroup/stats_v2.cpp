@@ -1,5 +1,4 @@
-#include <charconv>
-
+#include "base/decimal.h"
 #include "runtime/cgroup/files.h"
 #include "runtime/cgroup/stats_read.h"
 
@@ -18,8 +17,7 @@ PressureLine ParsePressure(const std::vector<std::string_view>& words) {
     }
     const std::string_view key = word.substr(0, equals);
     const std::string_view text = word.substr(equals + 1);
-    double value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
+    const double value = ParseDecimal(text).value_or(Decimal{}).value;
     if (key == "avg10") {
       line.avg10 = value;
     } else if (key == "avg60") {

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <optional>
+
+#include "base/decimal.h"
 
 namespace nucleus::systemd {
 namespace {
@@ -86,12 +87,8 @@ std::optional<std::string> CanonicalInteger(char type, std::string_view digits, 
 }
 
 std::optional<std::string> CanonicalDouble(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) {
-    return std::nullopt;
-  }
-  return std::string{text};
+  const std::optional<Decimal> value = ParseDecimal(text);
+  return value && value->size == text.size() ? std::optional{std::string{text}} : std::nullopt;
 }
 
 class Parser {
@@ -305,8 +302,7 @@ Result<Property> SecondsToMicroseconds(const Property& value) {
   }
   const std::string& text = value.items[0];
   if (value.signature == "d") {
-    double seconds = 0;
-    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    const double seconds = ParseDecimal(text).value_or(Decimal{}).value;
     constexpr double kMost = 1e12;
     if (seconds < 0 || seconds > kMost) {
       return std::unexpected(Failure("a number of seconds is expected", ERANGE));

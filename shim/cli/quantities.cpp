@@ -2,7 +2,9 @@
 
 #include <charconv>
 #include <limits>
+#include <optional>
 
+#include "base/decimal.h"
 #include "shim/cli/command_line.h"
 
 namespace nucleus::shim {
@@ -54,19 +56,18 @@ Result<int> ParseDuration(const std::string& text) {
   const char* at = text.data();
   const char* const end = text.data() + text.size();
   while (at < end) {
-    double value = 0;
-    const auto parsed = std::from_chars(at, end, value);
-    if (parsed.ec != std::errc{} || value < 0) {
+    const std::optional<Decimal> parsed = ParseDecimal({at, end});
+    if (!parsed || parsed->value < 0) {
       return malformed();
     }
-    at = parsed.ptr;
+    at += parsed->size;
     std::string_view unit{at, static_cast<std::size_t>(end - at)};
     unit = unit.substr(0, unit.find_first_of("0123456789."));
     const double factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60000 : unit == "h" ? 3600000 : 0;
     if (factor == 0) {
       return malformed();
     }
-    total += value * factor;
+    total += parsed->value * factor;
     at += unit.size();
   }
   constexpr double kMost = 86400000;

@@ -250,10 +250,11 @@ class Shrinker {
 
   bool ReadOf(std::uint32_t architecture) {
     std::optional<std::vector<Range>> ranges = RangesOf(reader_, architecture);
-    if (ranges) {
-      ranges_.emplace_back(architecture, *std::move(ranges));
+    if (!ranges) {
+      return false;
     }
-    return ranges.has_value();
+    ranges_.emplace_back(architecture, *std::move(ranges));
+    return true;
   }
 
   [[nodiscard]] const std::vector<Range>& Of(std::uint32_t architecture) const {

@@ -99,12 +99,17 @@ class ImageCase(EgressCase):
         self.assertNothingLeft()
 
 
+# It lists what is in force, for whoever compares.
+NFT = unittest.skipUnless(shutil.which("nft"), "nft is not installed")
+
+
 class Same(ImageCase):
     def shown(self):
         facts = self.facts()
         enforced = json.loads(self.state()["annotations"]["dev.nucleus.enforced.egress"])
         return self.ruleset(), facts, enforced, self.egress()
 
+    @NFT
     def test_rules_and_evidence(self):
         for policy in (POLICY, "", 'inbound = ["tcp/7000", "udp/1-9"]\n' + allow("0.0.0.0/0 tcp/443", "::/0 tcp/443"),
                        allow(*(f"10.{n // 250}.{n % 250}.0/28 {'tcp/443' if n % 2 else ''}" for n in range(2000)))):
@@ -165,6 +170,7 @@ class Same(ImageCase):
         self.assertOk(self.delete("--force"))
         self.assertNothingLeft()
 
+    @NFT
     def test_in_a_user_namespace(self):
         """What was made without one serves with one, and the other way round."""
         self.prime()
@@ -178,6 +184,7 @@ class Same(ImageCase):
         self.assertOk(self.delete("--force"))
         self.assertTakesImage()
 
+    @NFT
     def test_in_anothers_user_namespace(self):
         """The network namespace is new, and belongs to the user namespace of a container that is there."""
         self.in_user_namespace()
@@ -194,10 +201,11 @@ class Same(ImageCase):
         self.assertOk(self.delete("--force"))
         self.id = first
 
+    @NFT
     def test_before_a_hook(self):
         out = self.directory / "seen"
         script = self.directory / "hook"
-        script.write_text(f'#!/bin/sh\npid=$(jq .pid)\nnsenter --net=/proc/$pid/ns/net nft list ruleset > {out}\n')
+        script.write_text(f'#!/bin/sh\npid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/" | tr -dc 0-9)\nnsenter --net=/proc/$pid/ns/net nft list ruleset > {out}\n')
         script.chmod(0o755)
         self.config["hooks"] = {"createRuntime": [{"path": str(script),
                                                    "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}]}
@@ -260,6 +268,7 @@ class Cache(ImageCase):
     def seal(self, file, content):
         file.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
+    @NFT
     def test_tampered_with(self):
         def flip(at):
             def change(file):
@@ -302,6 +311,7 @@ class Cache(ImageCase):
                 self.assertEqual(self.ruleset(), rules)
                 self.assertOk(self.delete("--force"))
 
+    @NFT
     def test_other_rules_under_a_good_seal(self):
         """Only root could have written it; still, what the kernel has is not what was once compared."""
         self.prime()
@@ -337,6 +347,7 @@ class Cache(ImageCase):
         self.seal(file, content.replace(b"\n" + release + b"\n", b"\n" + b"0" * len(release) + b"\n"))
         self.assertTakesHelper()
 
+    @NFT
     def test_what_is_not_kept(self):
         """Where the rules need more than the policy, or the namespace is another's."""
         for policy in ("log = true\n" + POLICY, '[[allow]]\ndomain = "a.example"\n[dns]\nservers = ["192.0.2.1"]\n'):
@@ -388,6 +399,7 @@ class Rootless(ImageCase):
                                             RUNTIME, "--root", self.root, "--cgroup-manager", "disabled", *args],
                        env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(self.runtime_dir), **given}, **keywords)
 
+    @NFT
     def test_the_same_rules(self):
         self.assertTakesHelper()
         self.assertOk(self.create())

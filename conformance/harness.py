@@ -347,6 +347,22 @@ class Case(unittest.TestCase):
     def without_namespace(self, *types):
         self.linux["namespaces"] = [n for n in self.linux["namespaces"] if n["type"] not in types]
 
+    def belongs_to(self, user):
+        """The bundle is one that this ordinary user can run: with its own id alone, and without cgroups."""
+        self.linux["namespaces"].append({"type": "user"})
+        self.linux["uidMappings"] = [{"containerID": 0, "hostID": user, "size": 1}]
+        self.linux["gidMappings"] = [{"containerID": 0, "hostID": user, "size": 1}]
+        self.linux["cgroupsPath"] = ""
+        self.linux.pop("resources", None)
+        for mount in self.config["mounts"]:
+            mount["options"] = [o for o in mount.get("options", []) if not o.startswith("gid=")]
+        self.without_namespace("cgroup")
+        self.directory.chmod(0o755)
+        self.bundle.chmod(0o755)
+        command(["chown", "-R", f"{user}:{user}", str(self.rootfs)])
+        self.root.mkdir()
+        os.chown(self.root, user, user)
+
     def add_capabilities(self, *names, sets=("bounding", "effective", "permitted")):
         for name in sets:
             self.process["capabilities"].setdefault(name, []).extend(names)

@@ -337,19 +337,7 @@ class Rootless(MadeCase):
 
     def setUp(self):
         super().setUp()
-        self.linux["namespaces"].append({"type": "user"})
-        self.linux["uidMappings"] = [{"containerID": 0, "hostID": self.USER, "size": 1}]
-        self.linux["gidMappings"] = [{"containerID": 0, "hostID": self.USER, "size": 1}]
-        self.linux["cgroupsPath"] = ""
-        self.linux.pop("resources", None)
-        for mount in self.config["mounts"]:
-            mount["options"] = [o for o in mount.get("options", []) if not o.startswith("gid=")]
-        self.without_namespace("cgroup")
-        self.directory.chmod(0o755)
-        self.bundle.chmod(0o755)
-        command(["chown", "-R", f"{self.USER}:{self.USER}", str(self.rootfs)])
-        self.root.mkdir()
-        os.chown(self.root, self.USER, self.USER)
+        self.belongs_to(self.USER)
         # As most hosts have it: pasta is an ordinary user's here.
         self.tun = self.directory / "tun"
         os.mknod(self.tun, 0o666 | stat.S_IFCHR, os.makedev(10, 200))

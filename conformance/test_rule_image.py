@@ -375,22 +375,10 @@ class Rootless(ImageCase):
 
     def setUp(self):
         super().setUp()
-        self.linux["namespaces"].append({"type": "user"})
-        self.linux["uidMappings"] = [{"containerID": 0, "hostID": self.USER, "size": 1}]
-        self.linux["gidMappings"] = [{"containerID": 0, "hostID": self.USER, "size": 1}]
-        self.linux["cgroupsPath"] = ""
-        self.linux.pop("resources", None)
-        for mount in self.config["mounts"]:
-            mount["options"] = [o for o in mount.get("options", []) if not o.startswith("gid=")]
-        self.without_namespace("cgroup")
-        self.directory.chmod(0o755)
-        self.bundle.chmod(0o755)
-        command(["chown", "-R", f"{self.USER}:{self.USER}", str(self.rootfs)])
-        self.root.mkdir()
+        self.belongs_to(self.USER)
         self.runtime_dir = self.directory / "runtime-dir"
         self.runtime_dir.mkdir(mode=0o700)
-        for path in (self.root, self.runtime_dir):
-            os.chown(path, self.USER, self.USER)
+        os.chown(self.runtime_dir, self.USER, self.USER)
         self.cache = self.runtime_dir / "nucleus" / "egress,cache"
 
     def runtime(self, *args, env=None, **keywords):

@@ -10,26 +10,12 @@
 #include <fstream>
 
 #include "base/sha256.h"
+#include "base/test_directory.h"
 
 namespace nucleus::container {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Scratch {
- public:
-  Scratch() {
-    char name[] = "/tmp/nucleus-test-policies-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top = name;
-  }
-  ~Scratch() {
-    fs::remove_all(top);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::string top;
-};
 
 policies::Document Of(const std::string& kind, const std::string& text) {
   return {.kind = kind, .file = {.path = kind, .bytes = text, .digest = Sha256Hex(text)}, .pinned = true};
@@ -45,7 +31,7 @@ const std::string kSeccomp = "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}\nlandlock 
 BOOST_AUTO_TEST_SUITE(kept_policies)
 
 BOOST_AUTO_TEST_CASE(each_as_it_was_read) {
-  const Scratch scratch;
+  const TestDirectory scratch;
   const StateDir directory = StateDir::Make(scratch.top, "c").value();
   policies::Policies policies;
   BOOST_TEST(KeepPolicies(directory, policies).has_value());
@@ -62,7 +48,7 @@ BOOST_AUTO_TEST_CASE(each_as_it_was_read) {
 }
 
 BOOST_AUTO_TEST_CASE(all_goes_with_the_directory) {
-  const Scratch scratch;
+  const TestDirectory scratch;
   for (const bool other_command : {false, true}) {
     std::optional<StateDir> directory = StateDir::Make(scratch.top, "c").value();
     policies::Policies policies;
@@ -71,7 +57,7 @@ BOOST_AUTO_TEST_CASE(all_goes_with_the_directory) {
     BOOST_TEST_REQUIRE(ReplacePolicy(*directory, "egress", "").has_value());
     if (other_command) {
       // What this process remembers is of another directory by then.
-      const Scratch elsewhere;
+      const TestDirectory elsewhere;
       StateDir other = StateDir::Make(elsewhere.top, "c").value();
       BOOST_TEST(KeepPolicies(other, policies).has_value());
       BOOST_TEST(directory->Remove().has_value());
@@ -85,7 +71,7 @@ BOOST_AUTO_TEST_CASE(all_goes_with_the_directory) {
 }
 
 BOOST_AUTO_TEST_CASE(of_an_earlier_version) {
-  const Scratch scratch;
+  const TestDirectory scratch;
   const StateDir directory = StateDir::Make(scratch.top, "c").value();
   BOOST_TEST_REQUIRE(directory.WriteFile("capabilities.policy", kCapabilities).has_value());
   BOOST_TEST(KeptPolicy(directory, "capabilities").value() == kCapabilities);
@@ -93,7 +79,7 @@ BOOST_AUTO_TEST_CASE(of_an_earlier_version) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_torn_is_none) {
-  const Scratch scratch;
+  const TestDirectory scratch;
   for (const char* text : {"", "capabilities", "capabilities 3\nab", "capabilities x\nab", "capabilities 2",
                            "capabilities -1\nab", "\n\n", "capabilities 99999999999999999999999\nab"}) {
     StateDir directory = StateDir::Make(scratch.top, "c").value();
@@ -104,7 +90,7 @@ BOOST_AUTO_TEST_CASE(what_is_torn_is_none) {
 }
 
 BOOST_AUTO_TEST_CASE(a_known_filter_is_not_read) {
-  const Scratch scratch;
+  const TestDirectory scratch;
   const std::string text = "not a policy at all";
   std::ofstream{scratch.top + "/s.json"} << text;
   oci::Annotations annotations;

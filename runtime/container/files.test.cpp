@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_directory.h"
 #include "runtime/container/container.h"
 #include "runtime/container/filter_file.h"
 #include "runtime/container/outputs.h"
@@ -19,27 +20,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Scratch {
+class Scratch : private TestDirectory {
  public:
-  Scratch() {
-    char name[] = "/tmp/nucleus-test-files-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top_ = name;
-  }
-  ~Scratch() {
-    fs::remove_all(top_);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
   [[nodiscard]] std::string operator/(const std::string& path) const {
-    return top_ + "/" + path;
+    return top + "/" + path;
   }
   [[nodiscard]] std::size_t entries() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator{top_}, fs::directory_iterator{}));
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator{top}, fs::directory_iterator{}));
   }
-
- private:
-  std::string top_;
 };
 
 confine::SeccompProgram Program(std::size_t length) {

@@ -11,25 +11,15 @@
 #include <iterator>
 
 #include "base/sha256.h"
+#include "base/test_directory.h"
 
 namespace nucleus::container {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Directory {
+class Directory : public TestDirectory {
  public:
-  Directory() {
-    char name[] = "/tmp/nucleus-test-cache-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top = name;
-  }
-  ~Directory() {
-    fs::remove_all(top);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-
   [[nodiscard]] std::vector<fs::path> Files() const {
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(top)) {
@@ -37,7 +27,6 @@ class Directory {
     }
     return files;
   }
-  std::string top;
 };
 
 oci::Seccomp Profile(const std::string& name) {

@@ -12,24 +12,15 @@
 #include <iterator>
 
 #include "base/sha256.h"
+#include "base/test_directory.h"
 
 namespace nucleus::sys {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Directory {
+class Directory : public TestDirectory {
  public:
-  Directory() {
-    char name[] = "/tmp/nucleus-test-own-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top = name;
-  }
-  ~Directory() {
-    fs::remove_all(top);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
   [[nodiscard]] fs::path Only() const {
     return fs::directory_iterator {
       top
@@ -38,7 +29,6 @@ class Directory {
   [[nodiscard]] long Count() const {
     return std::distance(fs::directory_iterator{top}, fs::directory_iterator{});
   }
-  std::string top;
 };
 
 std::string ContentOf(const fs::path& file) {

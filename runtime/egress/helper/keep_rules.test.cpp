@@ -13,8 +13,10 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/test_directory.h"
 #include "runtime/egress/nft/batch.h"
 #include "runtime/egress/rules/inner.h"
+#include "runtime/egress/rules/test_policies.h"
 #include "runtime/net/present_rules.h"
 #include "runtime/net/rule_image.h"
 #include "runtime/sys/own_cache.h"
@@ -47,21 +49,6 @@ std::string InNamespaces(int flags, const std::function<std::string()>& test) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? result : "ended by " + std::to_string(status);
 }
 
-class Directory {
- public:
-  Directory() {
-    char name[] = "/tmp/nucleus-test-rules-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top = name;
-  }
-  ~Directory() {
-    std::filesystem::remove_all(top);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  std::string top;
-};
-
 Compiled CompiledOf(const std::string& toml) {
   const Result<policies::EgressPolicy> policy = policies::ParseEgressPolicy(toml, "egress.toml");
   BOOST_REQUIRE_MESSAGE(policy.has_value(), (policy ? "" : policy.error().message));
@@ -74,7 +61,7 @@ nft::Table TableOf(const Compiled& compiled, const std::string& owner) {
 
 // As nucleus-net does it; empty: an error was said.
 std::optional<net::RuleImage> Kept(const Compiled& compiled) {
-  const Directory cache;
+  const TestDirectory cache;
   const std::string result = InNamespaces(CLONE_NEWNET, [&]() -> std::string {
     nft::Socket socket = nft::Socket::Open().value();
     nft::Table table = TableOf(compiled, "first");
@@ -106,32 +93,6 @@ std::string Loaded(const net::RuleImage& image, const std::string& owner) {
                 : loaded.error().message;
 }
 
-const std::string kEverything = R"(
-inbound = ["tcp/80", "udp/5000-5005"]
-[[allow]]
-cidr = "10.0.0.0/8"
-[[allow]]
-cidr = "0.0.0.0/1"
-[[allow]]
-cidr = "192.0.2.0/24"
-ports = ["tcp/443", "udp/8000-8010"]
-[[allow]]
-cidr = "192.0.2.128/25"
-ports = ["tcp/80"]
-[[allow]]
-cidr = "2001:db8::/32"
-[[allow]]
-cidr = "2001:db9::/32"
-ports = ["tcp/443"]
-[[deny]]
-cidr = "10.66.0.0/16"
-[[deny]]
-cidr = "10.67.0.0/16"
-ports = ["tcp/22"]
-[[deny]]
-cidr = "2001:db8:66::/48"
-)";
-
 std::string Networks(int count) {
   std::string toml;
   for (int i = 0; i < count; ++i) {
@@ -148,7 +109,7 @@ std::string Networks(int count) {
 BOOST_AUTO_TEST_SUITE(keep_rules)
 
 BOOST_AUTO_TEST_CASE(what_was_kept_is_loaded_and_told_back) {
-  for (const std::string& toml : {std::string{}, kEverything, Networks(3000)}) {
+  for (const std::string& toml : {std::string{}, kEveryNetworkRule, Networks(3000)}) {
     const Compiled compiled = CompiledOf(toml);
     const std::optional<net::RuleImage> image = Kept(compiled);
     BOOST_TEST_REQUIRE(image.has_value());
@@ -161,7 +122,7 @@ BOOST_AUTO_TEST_CASE(what_was_kept_is_loaded_and_told_back) {
 }
 
 BOOST_AUTO_TEST_CASE(the_same_as_nucleus_net_would_load) {
-  const Compiled compiled = CompiledOf(kEverything);
+  const Compiled compiled = CompiledOf(kEveryNetworkRule);
   const std::optional<net::RuleImage> image = Kept(compiled);
   BOOST_TEST_REQUIRE(image.has_value());
   const std::string result = InNamespaces(CLONE_NEWNET, [&]() -> std::string {
@@ -184,7 +145,7 @@ BOOST_AUTO_TEST_CASE(no_right_to_send_so_much) {
 }
 
 BOOST_AUTO_TEST_CASE(what_differs_is_found) {
-  const Compiled compiled = CompiledOf(kEverything);
+  const Compiled compiled = CompiledOf(kEveryNetworkRule);
   const std::optional<net::RuleImage> image = Kept(compiled);
   BOOST_TEST_REQUIRE(image.has_value());
   // Loaded, damaged, and looked at again.
@@ -240,7 +201,7 @@ BOOST_AUTO_TEST_CASE(what_differs_is_found) {
 }
 
 BOOST_AUTO_TEST_CASE(other_rules_than_the_images_are_found) {
-  const Compiled compiled = CompiledOf(kEverything);
+  const Compiled compiled = CompiledOf(kEveryNetworkRule);
   const std::optional<net::RuleImage> image = Kept(compiled);
   BOOST_TEST_REQUIRE(image.has_value());
   const auto of = [&](const std::function<void(nft::Table&)>& change) {
@@ -277,7 +238,7 @@ BOOST_AUTO_TEST_CASE(other_rules_than_the_images_are_found) {
 }
 
 BOOST_AUTO_TEST_CASE(a_namespace_that_has_rules_already) {
-  const std::optional<net::RuleImage> image = Kept(CompiledOf(kEverything));
+  const std::optional<net::RuleImage> image = Kept(CompiledOf(kEveryNetworkRule));
   BOOST_TEST_REQUIRE(image.has_value());
   BOOST_TEST(InNamespaces(CLONE_NEWNET, [&] {
                Loaded(*image, "first");

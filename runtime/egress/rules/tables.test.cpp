@@ -15,6 +15,7 @@
 #include "runtime/egress/nft/verify.h"
 #include "runtime/egress/rules/inner.h"
 #include "runtime/egress/rules/outer.h"
+#include "runtime/egress/rules/test_policies.h"
 #include "runtime/net/netlink.h"
 
 namespace nucleus::egress {
@@ -75,32 +76,7 @@ std::string LoadAndVerify(nft::Table table) {
                 : loaded.error().message;
 }
 
-const std::string kEverything = R"(
-log = true
-inbound = ["tcp/80", "udp/5000-5005"]
-[[allow]]
-cidr = "10.0.0.0/8"
-[[allow]]
-cidr = "0.0.0.0/1"
-[[allow]]
-cidr = "192.0.2.0/24"
-ports = ["tcp/443", "udp/8000-8010"]
-[[allow]]
-cidr = "192.0.2.128/25"
-ports = ["tcp/80"]
-[[allow]]
-cidr = "2001:db8::/32"
-[[allow]]
-cidr = "2001:db9::/32"
-ports = ["tcp/443"]
-[[deny]]
-cidr = "10.66.0.0/16"
-[[deny]]
-cidr = "10.67.0.0/16"
-ports = ["tcp/22"]
-[[deny]]
-cidr = "2001:db8:66::/48"
-[[allow]]
+const std::string kEverything = "log = true\n" + kEveryNetworkRule + R"([[allow]]
 domain = "api.example.com"
 ports = ["tcp/443"]
 [[allow]]

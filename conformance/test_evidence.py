@@ -421,9 +421,7 @@ class Verify(Events):
         self.assertOk(self.delete("--force", id="verify"))
 
 
-class Enforced(Events):
-    """What state and events say was enforced is what the kernel says."""
-
+class Facts(Events):
     def facts(self, event="started"):
         return next(e for e in self.events() if e["event"] == event)["evidence"]
 
@@ -436,6 +434,10 @@ class Enforced(Events):
         text = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO"}]})
         (self.bundle / name).write_text(text)
         return f"{name}@sha256:{sha(text.encode())}"
+
+
+class Enforced(Facts):
+    """What state and events say was enforced is what the kernel says."""
 
     def test_of_a_process(self):
         self.linux["resources"]["pids"] = {"limit": 77}
@@ -516,6 +518,103 @@ class Enforced(Events):
     def test_a_bundle_may_not_say_so_itself(self):
         self.config["annotations"] = {"dev.nucleus.enforced.mode": "production"}
         self.assertRefused("unknown key")
+
+
+@unittest.skipUnless(IS_NUCLEUS, "an option of nucleus")
+class Asked(Facts):
+    """A container that `run` deletes as it ends: what is enforced is read when somebody asks."""
+
+    def setUp(self):
+        super().setUp()
+        self.global_flags = []
+        (self.bundle / "landlock.toml").write_text('[[rules]]\npath = "/"\naccess = ["read", "execute"]\n')
+        self.process["noNewPrivileges"] = True
+        self.config["annotations"] = {"dev.nucleus.policy.seccomp": self.seccomp("seccomp.json"), "dev.nucleus.init": "on",
+                                      "dev.nucleus.policy.landlock": "landlock.toml"}
+        self.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]
+        self.linux["resources"]["pids"] = {"limit": 77}
+
+    def run_ahead(self, *flags, script="(sleep 1000 &); exec sleep 1000"):
+        """`run` in the foreground, as far as a process that runs; returns its pid on the host."""
+        self.sh(script)
+        self.write()
+        self.caller = subprocess.Popen([RUNTIME, "--root", str(self.root), *map(str, self.global_flags), "run", *flags, "--bundle", str(self.bundle),
+                                        self.id], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(self.caller.wait)
+        self.addCleanup(self.caller.kill)
+        wait_until(lambda: self.runtime("state", self.id).status == 0 and self.state()["status"] == "running", "a running container")
+        init = self.state()["pid"]
+        with open(f"/proc/{init}/task/{init}/children", encoding="utf-8") as file:
+            children = file.read().split()
+        return int(children[0]) if children else init
+
+    def stored(self):
+        return json.loads((self.root / self.id / "state.json").read_text())["evidence"]
+
+    def test_of_a_process(self):
+        pid = self.run_ahead()
+        stored = self.stored()
+        self.assertEqual(stored["read"], "never")
+        self.assertFalse([key for key in stored if key.startswith(("capabilities.", "namespace.", "cgroup.", "uid"))])
+        facts = self.enforced()
+        self.assertEqual(facts["read"], "asked")
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+        self.assertEqual(facts["capabilities.bounding"], status["CapBnd"])
+        self.assertEqual((facts["seccomp.mode"], facts["seccomp.filters"]), ("2", status["Seccomp_filters"]))
+        self.assertEqual(facts["no-new-privileges"], "1")
+        for name in ("pid", "net", "ipc", "uts", "mnt"):
+            self.assertEqual(f"{name}:[{facts[f'namespace.{name}']}]", os.readlink(f"/proc/{pid}/ns/{name}"))
+        self.assertEqual((facts["rlimit.RLIMIT_NOFILE"], facts["cgroup.pids.max"]), ("100 200", "77"))
+        self.assertEqual((facts["landlock.domain"], facts["init"]), ("1", "1"))
+        self.assertEqual(facts["config"], f"sha256:{sha((self.bundle / 'config.json').read_bytes())}")
+        # The list says the same, and asking has changed nothing.
+        listed = next(c for c in json.loads(self.runtime("list", "--format", "json").out) if c["id"] == self.id)
+        self.assertEqual(listed["annotations"]["dev.nucleus.enforced.read"], "asked")
+        self.assertEqual(self.stored(), stored)
+        self.kill()
+        self.caller.wait(10)
+        self.assertFails(self.runtime("state", self.id), "does not exist")
+
+    def test_it_says_what_holds_now(self):
+        self.run_ahead()
+        self.assertOk(self.runtime("update", "--pids-limit", "55", self.id))
+        self.assertEqual(self.enforced()["cgroup.pids.max"], "55")
+
+    def test_nobody_could_ask(self):
+        """The caller is killed: of a container that has ended then nothing is said that was not read."""
+        self.run_ahead()
+        self.caller.kill()
+        self.caller.wait()
+        self.assertEqual(self.enforced()["read"], "asked")
+        self.kill()
+        self.wait_stopped()
+        facts = self.enforced()
+        self.assertEqual(facts["read"], "never")
+        self.assertNotIn("capabilities.bounding", facts)
+        self.assertIn("seccomp.filter", facts)
+        self.assertOk(self.delete())
+
+    def test_what_is_kept_is_read(self):
+        self.run_ahead("--keep")
+        facts = self.enforced()
+        self.assertEqual(facts["read"], "started")
+        self.assertEqual(self.stored(), facts)
+        self.kill()
+        self.caller.wait(10)
+        self.assertEqual(self.enforced(), facts)
+
+    def test_with_events_it_is_read(self):
+        self.global_flags = ["--events", self.file]
+        self.run_ahead()
+        self.assertEqual(self.enforced(), self.facts())
+        self.assertEqual((self.facts()["read"], self.facts("created")["read"]), ("started", "created"))
+
+    def test_detached_it_is_read(self):
+        self.sh("exec sleep 1000")
+        self.write()
+        self.assertOk(self.runtime("run", "--detach", "--bundle", self.bundle, self.id))
+        self.assertEqual(self.enforced()["read"], "started")
 
 
 class Documents(unittest.TestCase):

@@ -73,6 +73,7 @@ struct CreateOptions {
   bool no_new_keyring = false;
   std::string seccomp_trace;     // file for the trace of the system calls; empty: what the annotation says
   bool learn = false;            // the trace tells of files and connections too
+  bool deleted_at_end = false;   // the caller waits for the end, and deletes the container then
   std::vector<std::string> env;  // appended to the process's: NAME=VALUE
   IoOptions io;
 };

@@ -664,7 +664,9 @@ class Creation {
     TRY(ServeChild());
     state_.phase = oci::Phase::kCreated;
     if (WantsEvidence(settings_, state_.annotations)) {
-      GatherCreated(bundle_, plan_, spawned_.pidfd.get(), SavesCreated() || settings_.events != nullptr, state_);
+      // Of a state that goes as its process does, only what that one is while it lives can be asked for.
+      const bool now = SavesCreated() || settings_.events != nullptr || !options_.deleted_at_end;
+      GatherCreated(bundle_, plan_, spawned_.pidfd.get(), now, state_);
     }
     FAULT_POINT("create.save-state");
     if (SavesCreated()) {

@@ -6,6 +6,7 @@
 #include "base/sha256.h"
 #include "runtime/container/degrade.h"
 #include "runtime/container/record.h"
+#include "runtime/container/state_dir.h"
 #include "runtime/evidence/event_log.h"
 #include "runtime/evidence/readback.h"
 #include "runtime/sys/syscalls.h"
@@ -14,6 +15,7 @@ namespace nucleus::container {
 namespace {
 
 constexpr std::string_view kPrefix = "dev.nucleus.";
+constexpr const char* kNever = "never";  // of `read`
 
 std::string Bounded(std::string_view text) {
   return std::string{text.substr(0, evidence::kMostOfAValue)};
@@ -31,7 +33,7 @@ std::vector<evidence::Event> Degradations(const oci::State& state, std::size_t k
   return events;
 }
 
-// With an init of the runtime's own it is that one's child, the only one at this time.
+// With an init of the runtime's own it is that one's child: the first, orphans come behind it.
 pid_t Workload(const oci::State& state) {
   pid_t pid = state.pid;
   if (state.init) {
@@ -42,6 +44,20 @@ pid_t Workload(const oci::State& state) {
     }
   }
   return pid;
+}
+
+// Of the process that has executed.
+void ReadExecuted(const oci::State& state, const oci::Spec& spec, oci::StringMap& out) {
+  evidence::ReadProcess(Workload(state), spec.process ? spec.process->rlimits : std::vector<oci::Rlimit>{}, out);
+  if (out.contains("landlock.abi")) {
+    // The kernel shows no domains. The process could not have executed without having entered it.
+    out["landlock.domain"] = IsDegraded(state, policies::Stage::kLandlock) ? "0" : "1";
+  }
+}
+
+bool IsUnread(const oci::State& state) {
+  const auto read = state.evidence.find("read");
+  return read != state.evidence.end() && read->second == kNever;
 }
 
 }  // namespace
@@ -56,9 +72,9 @@ std::string FilterDigest(const confine::SeccompProgram& program) {
          Sha256Hex({reinterpret_cast<const char*>(program.filter.data()), program.filter.size() * sizeof(sock_filter)});
 }
 
-void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool seen, oci::State& state) {
+void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool now, oci::State& state) {
   oci::StringMap& out = state.evidence;
-  out["read"] = "created";
+  out["read"] = now ? "created" : kNever;
   out["config"] = "sha256:" + Sha256Hex(bundle.text);
   for (const policies::Document& document : bundle.policies.documents) {
     out["policy." + document.kind] = "sha256:" + document.file.digest;
@@ -78,14 +94,15 @@ void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool
   if (plan.init) {
     out["init"] = "1";
   }
+  if (!now) {
+    return;
+  }
   evidence::ReadProcess(state.pid, plan.confinement.rlimits, out);
   evidence::ReadNamespaces(state.pid, pidfd, out);
   // Neither is loaded before `start`.
   out.erase("seccomp.mode");
   out.erase("seccomp.filters");
-  if (seen) {
-    evidence::ReadCgroups(state.cgroups, out);
-  }
+  evidence::ReadCgroups(state.cgroups, out);
 }
 
 Result<> TellCreated(const Settings& settings, const oci::State& state) {
@@ -104,7 +121,7 @@ Result<> TellCreated(const Settings& settings, const oci::State& state) {
 }
 
 void GatherStarted(const Settings& settings, const oci::Spec& spec, int pidfd, oci::State& state) {
-  if (!WantsEvidence(settings, state.annotations)) {
+  if (!WantsEvidence(settings, state.annotations) || IsUnread(state)) {
     return;
   }
   evidence::ReadCgroups(state.cgroups, state.evidence);
@@ -115,11 +132,7 @@ void GatherStarted(const Settings& settings, const oci::Spec& spec, int pidfd, o
   }
   oci::StringMap fresh = state.evidence;
   fresh["read"] = "started";
-  evidence::ReadProcess(Workload(state), spec.process ? spec.process->rlimits : std::vector<oci::Rlimit>{}, fresh);
-  if (fresh.contains("landlock.abi")) {
-    // The kernel shows no domains. The process could not have executed without having entered it.
-    fresh["landlock.domain"] = IsDegraded(state, policies::Stage::kLandlock) ? "0" : "1";
-  }
+  ReadExecuted(state, spec, fresh);
   if (alive()) {
     state.evidence = std::move(fresh);
   }
@@ -142,6 +155,27 @@ oci::StringMap WholeEvidence(const oci::State& state) {
     whole["degraded." + Bounded(degradation.stage)] = Bounded(degradation.reason);
   }
   return whole;
+}
+
+oci::StringMap EvidenceOf(const Settings& settings, const Snapshot& snapshot) {
+  oci::StringMap whole = WholeEvidence(snapshot.state);
+  const bool executed = snapshot.status == Status::kRunning || snapshot.status == Status::kPaused;
+  if (!IsUnread(snapshot.state) || !executed) {
+    return whole;
+  }
+  const Result<Fd> init = OpenInit(snapshot.state);
+  const Result<StateDir> directory = StateDir::Open(settings.root, snapshot.state.id);
+  const auto spec = directory ? directory->ReadSpec() : std::unexpected(directory.error());
+  if (!init || !spec) {
+    return whole;
+  }
+  oci::StringMap fresh = whole;
+  fresh["read"] = "asked";
+  evidence::ReadNamespaces(snapshot.state.pid, init->get(), fresh);
+  ReadExecuted(snapshot.state, **spec, fresh);
+  evidence::ReadCgroups(snapshot.state.cgroups, fresh);
+  // What was read of a process that has ended meanwhile may be another's.
+  return sys::PidfdWait(init->get(), 0).value_or(true) ? whole : fresh;
 }
 
 }  // namespace nucleus::container

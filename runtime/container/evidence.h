@@ -1,5 +1,6 @@
 // What was enforced for a container, for its state and its events: read back from the kernel once the process is made,
-// and again once it has executed. Inside runtime/container, and for exec's event.
+// and again once it has executed; or, of a container that nothing outlives, when somebody asks. Inside
+// runtime/container, for exec's event, and for those who print a state.
 #pragma once
 
 #include "runtime/confine/confine.h"
@@ -17,8 +18,8 @@ bool WantsEvidence(const Settings& settings, const oci::StringMap& annotations);
 std::string FilterDigest(const confine::SeccompProgram& program);
 
 // Into state.evidence, of the process that waits for `start`; `plan` tells which facts there are to look for.
-// Not `seen`: nobody is there to see it before GatherStarted; what the cgroups say is left to that.
-void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool seen, oci::State& state);
+// `now` false: the kernel is not asked, neither here nor by GatherStarted, but by EvidenceOf.
+void GatherCreated(const Bundle& bundle, const plan::Plan& plan, int pidfd, bool now, oci::State& state);
 // Events "degraded" and "created". An error where a file did not take them.
 Result<> TellCreated(const Settings& settings, const oci::State& state);
 
@@ -31,5 +32,7 @@ void TellStarted(const Settings& settings, const oci::State& state, std::size_t 
 
 // state.evidence and the degradations, under one roof: `degraded.STAGE`.
 oci::StringMap WholeEvidence(const oci::State& state);
+// The same for who asks now: what has not been read yet is, where the container's process lives.
+oci::StringMap EvidenceOf(const Settings& settings, const Snapshot& snapshot);
 
 }  // namespace nucleus::container

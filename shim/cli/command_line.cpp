@@ -193,6 +193,7 @@ Result<Command> ParseRun(Arguments arguments) {
   TRY(arguments.Expect(1, 1));
   command.options.id = arguments.words[0];
   command.options.io.foreground = !command.detach;
+  command.options.deleted_at_end = !command.detach && !command.keep;
   command.subreaper = !no_subreaper;
   return command;
 }

@@ -40,7 +40,7 @@ void WriteSnapshot(JsonWriter& out, const container::Settings& settings, const c
   out.Key("bundle").String(state.bundle);
   out.Key("rootfs").String(state.rootfs);
   out.Key("created").String(state.created);
-  const oci::StringMap evidence = container::WholeEvidence(state);
+  const oci::StringMap evidence = container::EvidenceOf(settings, snapshot);
   const std::string health = HealthOf(settings, snapshot);
   if (!state.annotations.empty() || !evidence.empty() || !health.empty()) {
     out.Key("annotations").BeginObject();

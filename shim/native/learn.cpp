@@ -40,6 +40,7 @@ Result<int> Learn(const container::Settings& settings, const LearnCommand& comma
   run.options.seccomp_trace = command.directory + "/trace.ndjson";
   run.options.learn = true;
   run.options.io.foreground = true;
+  run.options.deleted_at_end = true;
   const int status = TRY(Run(settings, run, backends));
   const std::string text = TRY(ReadFile(run.options.seccomp_trace, trace::kMaxTraceBytes));
   trace::Trace trace;

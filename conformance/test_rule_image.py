@@ -124,16 +124,34 @@ class Same(ImageCase):
                 self.assertEqual(first[2]["policy"], "sha256:" + hashlib.sha256(self.text.encode()).hexdigest())
                 self.assertOk(self.delete("--force"))
 
-    def test_nothing_runs_beside_it(self):
-        """One process where there were two: the init's own, and nothing is executed for the rules."""
-        self.prime()
+    def stages(self, *before):
+        """Of a `create`: who came where."""
         trace = self.directory / "trace"
-        trace.touch()
-        self.assertOk(self.create(env={**os.environ, "NUCLEUS_FAULT_TRACE": str(trace)}))
-        stages = [line.split()[1] for line in trace.read_text().splitlines()]
-        for stage in ("net.image", "net.rules", "net.read-back", "create.net-setup", "create.net-ready"):
-            self.assertIn(stage, stages)
+        trace.write_text("")
+        result = command([*before, *self.host.enter(), RUNTIME, "--root", self.root, "create", "--bundle", self.bundle, self.id],
+                         env={**os.environ, "NUCLEUS_FAULT_TRACE": str(trace)})
+        self.assertOk(result)
+        return {stage: pid for pid, stage in map(str.split, trace.read_text().splitlines())}
+
+    def test_nothing_runs_beside_it(self):
+        """Nothing is executed for the rules: the runtime loads them itself, while the init makes its way."""
+        self.prime()
+        stages = self.stages()
+        for stage in ("net.image", "net.rules", "net.read-back", "create.net-ready"):
+            self.assertEqual(stages[stage], stages["create.net-setup"], stage)
         self.assertNotIn("create.net-helper", stages)
+
+    @NFT
+    def test_the_init_does_it(self):
+        """Where the runtime may not look at the container's process: the same rules."""
+        self.prime()
+        self.assertOk(self.create())
+        first = self.shown()
+        self.assertOk(self.delete("--force"))
+        stages = self.stages("setpriv", "--bounding-set=-sys_ptrace")
+        for stage in ("net.image", "net.rules", "net.read-back"):
+            self.assertEqual(stages[stage], "1", stage)
+        self.assertEqual(self.shown(), first)
 
     def test_traffic(self):
         said = []

@@ -52,9 +52,12 @@ Result<Message> Receive(int socket) {
   message.msg_control = control.data();
   message.msg_controllen = control.size();
   ssize_t size = 0;
+  bool reset = false;
   do {
+    // That the other side has closed with something unread is told once, before its own last words.
+    reset = size < 0 && errno == ECONNRESET;
     size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
+  } while (size < 0 && (errno == EINTR || (errno == ECONNRESET && !reset)));
   if (size < 0) {
     return std::unexpected(SysError("recvmsg", "the other half of the runtime"));
   }

@@ -112,7 +112,8 @@ class Gate : public rootfs::CgroupGate {
 
 // Nothing of the bundle runs in the namespace yet, and no link but the loopback is there.
 Result<> LoadReadyRules(ChildInput& input) {
-  const net::LoadedTable loaded = TRY_IN(kRulesFailed, net::LoadRules(*input.rules, input.plan->id));
+  net::Socket socket = TRY_IN(kRulesFailed, net::Socket::OpenFilter());
+  const net::LoadedTable loaded = TRY_IN(kRulesFailed, net::LoadRules(std::move(socket), *input.rules, input.plan->id));
   input.rules_handle = std::to_string(loaded.handle);
   return {};
 }
@@ -130,13 +131,13 @@ Result<> EnterNamespaces(ChildInput& input) {
     // A process that cannot be dumped has its files in /proc owned by root: an ordinary user could not write the
     // mappings. For root's own containers it stays closed: where the pid namespace is another container's, a process of
     // that with uid 0 owns this new user namespace, has all capabilities in it, and could trace.
-    const bool of_ordinary_user = input.state.owner != 0;
-    if (of_ordinary_user) {
+    const bool opens = SaysWhenMappable(input.state);
+    if (opens) {
       ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+      TRY(Send(input.channel, Tag::kUserNamespace));
     }
-    TRY(Send(input.channel, Tag::kUserNamespace));
     TRY(AwaitGo(input.channel));
-    if (of_ordinary_user && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    if (opens && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
       return std::unexpected(SysError("prctl", "PR_SET_DUMPABLE"));
     }
   }
@@ -332,7 +333,7 @@ Result<> CarryOut(ChildInput& input, Fd& start) {
     input.state.cgroups = cgroup::At(*input.cgroup_host, go.text);
   }
   TRY(EnterNamespaces(input));
-  if (plan.network && input.rules == nullptr) {
+  if (input.show_network) {
     for (const char* path : {"/proc/self/ns/net", "/proc/self/ns/user"}) {
       const Fd own = TRY(sys::Open(path, O_RDONLY));
       TRY(SendWithFd(input.channel, Tag::kNetwork, own.get()));

@@ -25,8 +25,9 @@ struct ChildInput {
   std::vector<Fd> joins;
   std::vector<Fd> sources;    // of mounts, where the runtime has opened them; parallel to the plan's, or shorter
   rootfs::VerifiedRoot root;  // of an attested one
-  const net::RuleImage* rules = nullptr;  // for its network namespace; null: the runtime sees to that
+  const net::RuleImage* rules = nullptr;  // for its network namespace; null: the runtime sees to that, or nobody
   std::string rules_handle;               // of the table, once they are loaded and read back
+  bool show_network = false;              // nucleus-net sees to it, in the namespaces that the init has to show
   int channel = -1;
   int start_listener = -1;
   const confine::SeccompProgram* filter = nullptr;  // where it was known before the clone; else it comes through this:
@@ -37,6 +38,12 @@ struct ChildInput {
   bool await_scope = false;       // systemd moves this process first; until it is said where to, nothing is done
   oci::State state;               // for hooks and the seccomp agent; the pid comes from the runtime
 };
+
+// An ordinary user's init has to open itself before the runtime can write its mappings, and says when it has; root's
+// are written at once.
+inline bool SaysWhenMappable(const oci::State& state) {
+  return state.owner != 0;
+}
 
 // Never returns: becomes the workload, or reports an error and exits with status 1.
 [[noreturn]] void RunChild(ChildInput& input);

@@ -1,6 +1,7 @@
 // create: from a bundle to a process that waits before execve.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -212,6 +213,7 @@ class Creation {
       return {};
     }
     if (ready_rules_) {
+      loads_rules_ = MayLoadRules();
       return {};  // they go with the namespace
     }
     if (!net_helper_) {
@@ -235,7 +237,7 @@ class Creation {
   Result<> BeginNetwork() {
     if (ready_rules_) {
       FAULT_POINT("create.net-setup");
-      return {};
+      return loads_rules_ ? LoadReadyRules() : Result<>{};
     }
     if (!net_helper_) {
       return {};
@@ -406,7 +408,8 @@ class Creation {
                        .joins = std::move(left),
                        .sources = std::move(sources),
                        .root = std::move(root_),
-                       .rules = plan_.network && ready_rules_ ? &*ready_rules_ : nullptr,
+                       .rules = plan_.network && ready_rules_ && !loads_rules_ ? &*ready_rules_ : nullptr,
+                       .show_network = plan_.network && !ready_rules_,
                        .channel = child_channel.get(),
                        .start_listener = start_listener_.get(),
                        .filter = FilterIsReady() ? bundle_.policy_filter.get() : nullptr,
@@ -448,7 +451,9 @@ class Creation {
   // The init asks for this before it runs anything of the bundle; without an answer it ends.
   Result<> OpenGate(const Message& request) {
     if (ready_rules_ && !rules_loaded_ && !request.text.empty()) {
-      TakeRules(request);
+      net::LoadedTable loaded{.handle = 0, .rules = ready_rules_->rules, .elements = ready_rules_->elements};
+      std::from_chars(request.text.data(), request.text.data() + request.text.size(), loaded.handle);
+      NoteRules(loaded);
     }
     if (net_helper_) {
       TRY(AdmitUplink(*net_helper_, state_, [this] { return directory_->WriteState(state_); }));
@@ -461,6 +466,30 @@ class Creation {
     return Send(channel_.get(), Tag::kGo, std::to_string(spawned_.pid), v1 ? 0 : kWithoutV1);
   }
 
+  Result<> MapIds() {
+    if (SaysWhenMappable(state_)) {
+      const Message request = TRY(ReceiveFromChild());
+      if (request.tag != Tag::kUserNamespace) {
+        return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
+      }
+    }
+    FAULT_POINT("create.id-maps");
+    TRY(WriteIdMappings(spawned_.pid, plan_));
+    TRY(SetOomScore());
+    return Send(channel_.get(), Tag::kGo);
+  }
+
+  // Where the init has ended already, why: that led to `error`.
+  Error WordOfChild(Error error) {
+    pollfd ready{.fd = channel_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&ready, 1, 0) == 1) {
+      if (Result<Message> message = ReceiveFromChild(); !message) {
+        return std::move(message).error();
+      }
+    }
+    return error;
+  }
+
   // While the child builds its root: everything that the runtime has to do about it.
   Result<> ServeChild() {
     // A process that is born in its cgroup is found by it; where v1's are made now, the init needs them first.
@@ -471,14 +500,9 @@ class Creation {
       TRY(EnterScope());
     }
     if (plan_.namespaces.Creates(CLONE_NEWUSER)) {
-      const Message request = TRY(ReceiveFromChild());
-      if (request.tag != Tag::kUserNamespace) {
-        return std::unexpected(Failure("unexpected message from the container's init", EPROTO));
+      if (Result<> mapped = MapIds(); !mapped) {
+        return std::unexpected(WordOfChild(std::move(mapped).error()));
       }
-      FAULT_POINT("create.id-maps");
-      TRY(WriteIdMappings(spawned_.pid, plan_));
-      TRY(SetOomScore());
-      TRY(Send(channel_.get(), Tag::kGo));
     }
     TRY(BeginNetwork());
     if (!CgroupsComeFirst()) {
@@ -576,9 +600,18 @@ class Creation {
     return {};
   }
 
-  void TakeRules(const Message& message) {
-    net::LoadedTable inside{.handle = 0, .rules = ready_rules_->rules, .elements = ready_rules_->elements};
-    std::from_chars(message.text.data(), message.text.data() + message.text.size(), inside.handle);
+  // Nothing of the bundle runs in the namespace before the gate is open, and no link but the loopback is there.
+  Result<> LoadReadyRules() {
+    Result<net::LoadedTable> loaded = LoadRulesInto(spawned_.pidfd.get(), *ready_rules_, plan_.id);
+    if (!loaded) {
+      ForgetRules(*rules_place_);
+      return std::unexpected(WordOfChild(Context(kRulesFailed, std::move(loaded).error())));
+    }
+    NoteRules(*loaded);
+    return {};
+  }
+
+  void NoteRules(const net::LoadedTable& inside) {
     net::Facts facts{.mode = state_.network.mode,
                      .policy_digest = {},
                      .generation = state_.network.generation,
@@ -698,9 +731,10 @@ class Creation {
   std::string trace_file_;
   std::string broker_token_;
   std::optional<NetHelper> net_helper_;
-  // Rules that the init loads itself, and no helper; and where they are, or will be for the next container.
+  // Rules that no helper loads; and where they are, or will be for the next container.
   std::optional<RulesPlace> rules_place_;
   std::optional<net::RuleImage> ready_rules_;
+  bool loads_rules_ = false;  // this process; else the init
   bool rules_loaded_ = false;
   std::string helper_events_;  // what it is told to do with the descriptor that it has been given
   bool network_made_ = false;

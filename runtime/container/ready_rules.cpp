@@ -1,8 +1,12 @@
 #include "runtime/container/ready_rules.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/container/host.h"
 #include "runtime/container/net_helper.h"
@@ -70,6 +74,18 @@ std::optional<net::RuleImage> FindRules(const RulesPlace& place) {
     image.reset();
   }
   return image;
+}
+
+bool MayLoadRules() {
+  // setns(2) to where a process is: CAP_SYS_ADMIN, also here, and to look at it; nf_tables: CAP_NET_ADMIN.
+  constexpr std::uint32_t kNeeded = 1U << CAP_SYS_ADMIN | 1U << CAP_SYS_PTRACE | 1U << CAP_NET_ADMIN;
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  return ::syscall(SYS_capget, &header, sets.data()) == 0 && (sets[0].effective & kNeeded) == kNeeded;
+}
+
+Result<net::LoadedTable> LoadRulesInto(int pidfd, const net::RuleImage& image, const std::string& owner) {
+  return net::LoadRules(TRY(net::Socket::OpenFilterIn(pidfd)), image, owner);
 }
 
 void ForgetRules(const RulesPlace& place) {

@@ -216,6 +216,10 @@ Result<Socket> Socket::OpenFilter() {
   return socket;
 }
 
+Result<Socket> Socket::OpenFilterIn(int netns) {
+  return sys::InNetworkNamespace(netns, OpenFilter);
+}
+
 std::span<char> Socket::Buffer() {
   if (!buffer_) {
     buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);

@@ -96,6 +96,8 @@ class Socket {
   static Result<Socket> OpenIn(int netns);
   // Of nf_tables instead of links, in the network namespace of this process. EOPNOTSUPP where the kernel has none.
   static Result<Socket> OpenFilter();
+  // In that of `netns`, as OpenIn; a pidfd will do.
+  static Result<Socket> OpenFilterIn(int netns);
   // One of nf_tables that was made elsewhere, and has no question open.
   static Socket AdoptFilter(Fd fd) {
     return {std::move(fd), "nf_tables"};

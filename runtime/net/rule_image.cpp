@@ -71,9 +71,8 @@ Result<std::string> WithOwner(std::string_view batch, const std::string& owner) 
   return result;
 }
 
-Result<LoadedTable> LoadRules(const RuleImage& image, const std::string& owner) {
+Result<LoadedTable> LoadRules(Socket socket, const RuleImage& image, const std::string& owner) {
   FAULT_POINT("net.image");
-  Socket socket = TRY(Socket::OpenFilter());
   const std::string messages = TRY(WithOwner(image.batch, owner));
   FAULT_POINT("net.rules");
   TRY(socket.Commit(messages));

@@ -29,9 +29,9 @@ std::optional<RuleImage> ParseRuleImage(std::string_view bytes);
 // The image's messages with the owner put into its table. EPROTO where there is no table.
 Result<std::string> WithOwner(std::string_view batch, const std::string& owner);
 
-// Into the network namespace of this process, which has no rules yet; and reads them back. EPROTO where the kernel does
+// Into the network namespace of the socket, which has no rules yet; and reads them back. EPROTO where the kernel does
 // not have what the image says.
-Result<LoadedTable> LoadRules(const RuleImage& image, const std::string& owner);
+Result<LoadedTable> LoadRules(Socket socket, const RuleImage& image, const std::string& owner);
 // The second half: what is there now.
 Result<LoadedTable> CompareRules(Socket& socket, const RuleImage& image, const std::string& owner);
 

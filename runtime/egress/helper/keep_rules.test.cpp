@@ -88,7 +88,7 @@ std::optional<net::RuleImage> Kept(const Compiled& compiled) {
 }
 
 std::string Loaded(const net::RuleImage& image, const std::string& owner) {
-  const Result<net::LoadedTable> loaded = net::LoadRules(image, owner);
+  const Result<net::LoadedTable> loaded = net::LoadRules(net::Socket::OpenFilter().value(), image, owner);
   return loaded ? "rules " + std::to_string(loaded->rules) + " elements " + std::to_string(loaded->elements)
                 : loaded.error().message;
 }

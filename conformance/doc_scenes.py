@@ -9,15 +9,10 @@ import shutil
 import struct
 import tomllib
 
-from harness import RUNTIME, command
+from harness import LANDLOCK_CREATE_RULESET, RUNTIME, command
 
 # Landlock's first call answers "no such call", as on a kernel without it: load the number; is it that one?; ENOSYS; allow.
-LANDLOCK_CREATE_RULESET = 444
 WITHOUT_LANDLOCK = ((0x20, 0, 0, 0), (0x15, 0, 1, LANDLOCK_CREATE_RULESET), (0x06, 0, 0, 0x00050026), (0x06, 0, 0, 0x7fff0000))
-
-
-def landlock_abi():
-    return max(ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1), 0)
 
 
 def lose_landlock():

@@ -6,6 +6,7 @@ bundle and a busybox root filesystem of its own, and fails if it leaves a proces
 
 import contextlib
 import copy
+import ctypes
 import errno
 import itertools
 import json
@@ -34,7 +35,15 @@ KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
 SLOW = float(os.environ.get("NUCLEUS_TEST_SLOW", "1"))  # factor on every wait, for an emulated processor
 TIMEOUT = 60 * SLOW  # seconds that any one command may take before the test fails: hanging is a failure, not a wait
 
+LANDLOCK_CREATE_RULESET = 444
+
 _counter = itertools.count()
+
+
+def landlock_abi():
+    """Of this kernel; 0 where it has no Landlock."""
+    return max(ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1), 0)
+
 
 # In the order of their numbers.
 CAPABILITIES = [f"CAP_{name}" for name in (
@@ -346,6 +355,11 @@ class Case(unittest.TestCase):
 
     def without_namespace(self, *types):
         self.linux["namespaces"] = [n for n in self.linux["namespaces"] if n["type"] not in types]
+
+    def takes_mode(self, mode):
+        """Production's rules name rights that an older kernel does not know: it refuses them, as it has to."""
+        if mode == "production" and landlock_abi() < 3:
+            self.skipTest(f"production takes Landlock ABI 3, this kernel has {landlock_abi()}")
 
     def belongs_to(self, user):
         """The bundle is one that this ordinary user can run: with its own id alone, and without cgroups."""

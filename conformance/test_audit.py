@@ -40,6 +40,7 @@ class Audited(Case):
         self.set_mode(self.mode)
 
     def set_mode(self, mode):
+        self.takes_mode(mode)
         self.config.setdefault("annotations", {})["dev.nucleus.mode"] = mode
 
     def mount_at(self, destination):

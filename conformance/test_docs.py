@@ -22,7 +22,7 @@ import re
 import shutil
 import unittest
 
-from doc_scenes import Scenes, landlock_abi
+from doc_scenes import Scenes
 from harness import IS_NUCLEUS, PROJECT, RUNTIME, Case, NetworkNamespace, command, main
 
 MARK = re.compile(r"^<!-- example: (.*) -->$")
@@ -135,8 +135,8 @@ def _add(page, number, kind, lines):
             self.addCleanup(self.shell, "nucleus compose down --volumes -f shop.toml")
             (self.bin / "nucleus").write_text(
                 f'#!/bin/sh\nexec nsenter --net={host.path} "{RUNTIME}" --root "{self.root}" "$@"\n')
-        if page == "modes.md" and kind == "run" and landlock_abi() < 3:
-            self.skipTest(f"production takes Landlock ABI 3, this kernel has {landlock_abi()}")
+        if page == "modes.md" and kind == "run":
+            self.takes_mode("production")
         if kind == "tampered":
             self.run_tampered(lines)
         elif kind.startswith("scene "):

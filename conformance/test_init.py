@@ -16,7 +16,7 @@ import test_lifecycle
 import test_notify
 import test_policies
 import test_seccomp
-from harness import IS_NUCLEUS, RUNTIME, Case, capability_names, command, main, wait_until
+from harness import IS_NUCLEUS, RUNTIME, Case, capability_names, command, landlock_abi, main, wait_until
 
 STAGES = command([RUNTIME, "list"], env={**os.environ, "NUCLEUS_FAULT": "list"}).out.split()
 SIGCHLD, SIGKILL, SIGSTOP = signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP
@@ -391,7 +391,7 @@ class Confined(WithInit):
         self.wait_stopped()
 
 
-@unittest.skipUnless(test_policies.landlock_abi() >= 1, "the kernel has no Landlock")
+@unittest.skipUnless(landlock_abi() >= 1, "the kernel has no Landlock")
 class Landlock(WithInit, test_policies.Policy):
     def test_works_beside_it(self):
         self.landlock(test_policies.ROOT)
@@ -399,7 +399,7 @@ class Landlock(WithInit, test_policies.Policy):
         result = self.run_container()
         self.assertEqual((result.status, result.out), (8, "refused\n"), result)
 
-    @unittest.skipUnless(test_policies.landlock_abi() >= 6, "the kernel's Landlock knows no scopes")
+    @unittest.skipUnless(landlock_abi() >= 6, "the kernel's Landlock knows no scopes")
     def test_it_may_signal_where_signals_are_scoped(self):
         for value in (True, False):
             self.process["noNewPrivileges"] = value

@@ -62,6 +62,7 @@ class Mode(Case):
             self.mode(self.MODE)
 
     def mode(self, mode):
+        self.takes_mode(mode)
         self.config["annotations"]["dev.nucleus.mode"] = mode
         if mode != "agent":
             self.user_namespace()

@@ -13,20 +13,13 @@ try:
 except ImportError:
     jsonschema = None
 
-from harness import IS_NUCLEUS, PROJECT, RUNTIME, Case, capability_names, command, main
+from harness import IS_NUCLEUS, PROJECT, RUNTIME, Case, capability_names, command, landlock_abi, main
 
 GETPGID, GETSID, UNAME, BIND = 121, 124, 63, 49  # x86_64
 
 
 def digest(text):
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def landlock_abi():
-    """What the kernel says of itself in its log is not to be had everywhere: asked by the system call."""
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    return max(libc.syscall(444, None, 0, 1), 0)
 
 
 @unittest.skipUnless(IS_NUCLEUS, "annotations of nucleus")

@@ -1,26 +1,17 @@
 """What a block of docs/*.md that is no list of commands takes to be true: a scene makes it so. test_docs.py runs them."""
 
-import ctypes
 import json
 import os
 import pathlib
 import re
 import shutil
-import struct
 import tomllib
 
-from harness import LANDLOCK_CREATE_RULESET, RUNTIME, command
-
-# Landlock's first call answers "no such call", as on a kernel without it: load the number; is it that one?; ENOSYS; allow.
-WITHOUT_LANDLOCK = ((0x20, 0, 0, 0), (0x15, 0, 1, LANDLOCK_CREATE_RULESET), (0x06, 0, 0, 0x00050026), (0x06, 0, 0, 0x7fff0000))
+from harness import LANDLOCK_CREATE_RULESET, RUNTIME, command, lose_call
 
 
 def lose_landlock():
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in WITHOUT_LANDLOCK))
-    program = struct.pack("@HP", len(WITHOUT_LANDLOCK), ctypes.addressof(code))
-    set_seccomp, filtered = 22, 2
-    if ctypes.CDLL(None, use_errno=True).prctl(set_seccomp, filtered, ctypes.c_char_p(program), 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "no filter")
+    lose_call(LANDLOCK_CREATE_RULESET)
 
 
 class Scenes:

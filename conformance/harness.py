@@ -15,6 +15,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,17 @@ def command(args, *, timeout=TIMEOUT, text=True, **keywords):
     if text:
         out, err = out.decode(errors="replace"), err.decode(errors="replace")
     return Result(args, status, out, err)
+
+
+def lose_call(number):
+    """In a process before it becomes the runtime: the call answers "no such call", as on a kernel without it."""
+    # Load the number; is it that one?; ENOSYS; allow.
+    lines = ((0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050026), (0x06, 0, 0, 0x7fff0000))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+    program = struct.pack("@HP", len(lines), ctypes.addressof(code))
+    set_seccomp, filtered = 22, 2
+    if ctypes.CDLL(None, use_errno=True).prctl(set_seccomp, filtered, ctypes.c_char_p(program), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no filter")
 
 
 def on_terminal(args, **keywords):

@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 import unittest
 
-from harness import IS_NUCLEUS, RUNTIME, Case, command, main, parse_mounts
+from harness import IS_NUCLEUS, RUNTIME, Case, command, lose_call, main, parse_mounts
 from test_faults import HAS_SWITCH
 
 STAGE = "mount-audit"
@@ -152,6 +152,10 @@ class Found(Audited):
         self.with_hook("mount -t tmpfs x ROOT/mnt; mkdir ROOT/mnt/a; mount -t tmpfs x ROOT/mnt/a")
         self.assertFound("/mnt: mounted, and not planned", "/mnt/a: mounted, and not planned")
 
+    def test_an_odd_name(self):
+        self.with_hook("mkdir -p 'ROOT/mnt/a b\\c'; mount -t tmpfs x 'ROOT/mnt/a b\\c'")
+        self.assertFound("/mnt/a\\040b\\134c: mounted, and not planned")
+
     def test_what_is_mounted_below_the_root_on_the_host(self):
         self.host_mount("bundle/rootfs/mnt")
         self.assertFound("/mnt: mounted, and not planned")
@@ -185,6 +189,30 @@ class Found(Audited):
         self.assertOk(self.delete("--force"))
         del self.config["annotations"]
         self.assertOk(self.create(env=environment))
+
+
+class ByMountInfo:
+    """The same where the kernel does not list mounts (before Linux 6.8): /proc/PID/mountinfo is read."""
+
+    lost = 458  # listmount
+
+    def runtime(self, *args, **keywords):
+        return super().runtime(*args, preexec_fn=lambda: lose_call(self.lost), **keywords)
+
+
+class AsPlannedByMountInfo(ByMountInfo, AsPlanned):
+    pass
+
+
+class FoundByMountInfo(ByMountInfo, Found):
+    pass
+
+
+class WithoutStatmount(ByMountInfo, Audited):
+    lost = 457
+
+    def test_one_call_alone_is_not_enough(self):
+        self.assertPasses()
 
 
 class Production(Audited):

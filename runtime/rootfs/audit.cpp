@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 
+#include "runtime/rootfs/mount_list.h"
 #include "runtime/sys/fault.h"
 #include "runtime/sys/syscalls.h"
 
@@ -187,10 +188,10 @@ class Comparison {
 };
 
 // As the workload will find them: from this process's root, which is the container's by now.
-Result<std::vector<FinalPath>> FinalPaths(const std::vector<std::string>& paths) {
+Result<std::vector<FinalPath>> FinalPaths(const std::vector<std::string>& paths, bool unique) {
   std::vector<FinalPath> result;
   for (const std::string& path : paths) {
-    const Result<std::uint64_t> mount = MountIdAt(path);
+    const Result<std::uint64_t> mount = MountIdAt(path, unique);
     if (mount) {
       result.push_back({.path = path, .mount = *mount});
     } else if (mount.error().code != ENOENT && mount.error().code != ENOTDIR) {
@@ -200,14 +201,18 @@ Result<std::vector<FinalPath>> FinalPaths(const std::vector<std::string>& paths)
   return result;
 }
 
-Result<Found> Look(const plan::Rootfs& plan, const Handles& handles) {
+Result<std::vector<MountInfo>> ReadMountInfo(const Handles& handles) {
   constexpr std::size_t kMost = std::size_t{64} << 20;
-  Found found;
   const Fd list = TRY(sys::OpenAt2(handles.self.get(), "mountinfo", O_RDONLY, RESOLVE_BENEATH));
-  const std::string text = TRY(ReadAll(list.get(), kMost, "mountinfo"));
-  found.mounts = TRY(ParseMountInfo(text));
-  found.masked = TRY(FinalPaths(plan.masked_paths));
-  found.readonly = TRY(FinalPaths(plan.readonly_paths));
+  return ParseMountInfo(TRY(ReadAll(list.get(), kMost, "mountinfo")));
+}
+
+Result<Found> Look(const plan::Rootfs& plan, const Handles& handles) {
+  const bool unique = handles.ledger->unique;
+  Found found;
+  found.mounts = TRY(unique ? ListMounts() : ReadMountInfo(handles));
+  found.masked = TRY(FinalPaths(plan.masked_paths, unique));
+  found.readonly = TRY(FinalPaths(plan.readonly_paths, unique));
   return found;
 }
 
@@ -225,10 +230,14 @@ std::vector<std::string> CompareMounts(const plan::Rootfs& plan, const Ledger& l
 Result<> AuditMounts(const plan::Rootfs& plan, const Handles& handles) {
   constexpr std::size_t kListed = 20;
   FAULT_POINT("child.audit");
-  const Found found = TRY(Look(plan, handles));
-  const std::vector<std::string> findings = CompareMounts(plan, *handles.ledger, found);
+  Found found = TRY(Look(plan, handles));
+  std::vector<std::string> findings = CompareMounts(plan, *handles.ledger, found);
   if (findings.empty()) {
     return {};
+  }
+  if (handles.ledger->unique) {
+    TRY(FindMountPoints(found.mounts));  // only now: most of what a list costs
+    findings = CompareMounts(plan, *handles.ledger, found);
   }
   std::string text;
   for (std::size_t i = 0; i < std::min(findings.size(), kListed); ++i) {

@@ -15,7 +15,7 @@
 namespace nucleus::rootfs {
 
 // In the entered root. The error names each mount and what is wrong with it. Nothing of the container's own is trusted:
-// the list comes from the host's procfs, and mounts are known by their numbers.
+// the list comes from the kernel itself or from the host's procfs, and mounts are known by their numbers.
 Result<> AuditMounts(const plan::Rootfs& plan, const Handles& handles);
 
 // What a masked or read-only path of the plan leads to at the end; one that is not there is left out.
@@ -36,6 +36,7 @@ struct Found {
 //    mount's recursive options give.
 //  - Masked paths lie on masks, read-only paths on read-only mounts; the root is read-only where that was asked for.
 //  - Where the plan says so: nothing is both writable and executable, and every procfs hides processes.
+// Points are only for what is said; types and super options count for procfs that hides processes alone.
 std::vector<std::string> CompareMounts(const plan::Rootfs& plan, const Ledger& ledger, const Found& found);
 
 }  // namespace nucleus::rootfs

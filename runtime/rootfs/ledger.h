@@ -24,7 +24,7 @@ enum class Placed : unsigned char {
 struct LedgerEntry {
   bool changed = false;  // flags of a mount that was there
   Placed what = Placed::kMount;
-  std::uint64_t id = 0;  // as in mountinfo
+  std::uint64_t id = 0;  // as in mountinfo, or the unique one
   std::string path;      // as the plan has it
   // MOUNT_ATTR_*: that it got, and that it lost (of a change).
   std::uint64_t set = 0;
@@ -37,11 +37,14 @@ struct LedgerEntry {
 
 struct Ledger {
   std::vector<LedgerEntry> entries;
-  // Of every mount that was placed: a number is given again once nothing holds its mount, and then another one would
-  // pass for it.
+  // Mounts are known by the numbers that are never given again (rootfs/mount_list.h), not by those of mountinfo.
+  const bool unique;
+  // Of every mount that was placed: a number of mountinfo is given again once nothing holds its mount, and then another
+  // one would pass for it. Where they are unique: to be closed together.
   std::vector<Fd> held;
 
-  Ledger() = default;
+  explicit Ledger(bool unique_numbers = false) : unique(unique_numbers) {
+  }
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
   ~Ledger() {
@@ -58,8 +61,8 @@ Result<> NoteCopy(Ledger* ledger, int mount, LedgerEntry entry);
 Result<> NoteHeld(Ledger* ledger, int mount, LedgerEntry entry);
 
 // The number of the mount that `fd` lies on.
-Result<std::uint64_t> MountId(int fd, const std::string& name);
+Result<std::uint64_t> MountId(int fd, bool unique, const std::string& name);
 // And of what `path` leads to, links followed.
-Result<std::uint64_t> MountIdAt(const std::string& path);
+Result<std::uint64_t> MountIdAt(const std::string& path, bool unique);
 
 }  // namespace nucleus::rootfs

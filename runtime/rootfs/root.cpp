@@ -10,6 +10,7 @@
 
 #include <charconv>
 
+#include "runtime/rootfs/mount_list.h"
 #include "runtime/rootfs/own_root.h"
 #include "runtime/rootfs/rootfs.h"
 #include "runtime/sys/syscalls.h"
@@ -99,8 +100,11 @@ Result<Handles> OpenRoot(const plan::Rootfs& plan, VerifiedRoot verified) {
   Handles handles;
   handles.null = TRY(OpenHostNode("/dev/null", S_IFCHR, makedev(1, 3)));
   if (plan.audit != plan::Audit::kNone) {
-    handles.self = TRY(OpenSelf());
-    handles.ledger = std::make_unique<Ledger>();
+    // What is asked of a procfs beyond that is in mountinfo alone.
+    handles.ledger = std::make_unique<Ledger>(!plan.hide_processes && CanListMounts());
+    if (!handles.ledger->unique) {
+      handles.self = TRY(OpenSelf());
+    }
   }
   if (plan.bind_devices) {
     for (const plan::DeviceNode& device : plan.devices) {

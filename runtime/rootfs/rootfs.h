@@ -22,7 +22,7 @@ struct Handles {
   Fd null;  // the host's /dev/null, verified
   // Host nodes to bind where mknod is not to be had; parallel to Rootfs::devices.
   std::vector<Fd> device_sources;
-  // Where there is an audit: what was mounted, and /proc/self of the host's procfs.
+  // Where there is an audit: what was mounted, and /proc/self of the host's procfs unless its numbers are unique.
   std::unique_ptr<Ledger> ledger;
   Fd self;
 };

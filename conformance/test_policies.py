@@ -13,7 +13,7 @@ try:
 except ImportError:
     jsonschema = None
 
-from harness import IS_NUCLEUS, PROJECT, RUNTIME, Case, capability_names, command, landlock_abi, main
+from harness import GVISOR, IS_NUCLEUS, PROJECT, RUNTIME, Case, capability_names, command, landlock_abi, main
 
 GETPGID, GETSID, UNAME, BIND = 121, 124, 63, 49  # x86_64
 
@@ -67,6 +67,28 @@ class Seccomp(Policy):
         self.process["args"] = ["/bin/probe", "syscall", str(GETPGID)]
         self.assertEqual(json.loads(self.output())["errno"], "EPROTO")
         self.assertEqual(self.answers(GETPGID)[0]["errno"], "EPROTO")
+
+    @unittest.skipIf(GVISOR, "exec asks runsc")
+    def test_exec_has_the_filter_wherever_it_is_kept(self):
+        """Of the first container with a policy in a file of its own, of later ones with the policies."""
+        blanks = "".join(" \t\n"[byte % 3] for byte in os.urandom(64))  # a policy that nobody has had before
+        self.policy("seccomp", json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPROTO}]}) + blanks)
+        for own in (True, False):
+            with self.subTest(own=own):
+                self.assertEqual(self.answers(GETPGID)[0]["errno"], "EPROTO")
+                state = self.root / self.id
+                self.assertEqual((state / "seccomp.bpf").exists(), own)
+                # What is not a filter any more is none: no process without one.
+                kept = state / ("seccomp.bpf" if own else "policies")
+                content = kept.read_bytes()
+                kept.write_bytes(content.replace(b"nucbpf", b"NUCBPF"))
+                self.assertFails(self.exec("/bin/true"), "seccomp.bpf", status=255)
+                kept.unlink()
+                self.assertNotEqual(self.exec("/bin/true").status, 0)
+                kept.write_bytes(content)
+                self.assertOk(self.exec("/bin/true"))
+                self.assertOk(self.delete("--force"))
 
     def test_two_agents_cannot_listen(self):
         notify = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nowhere", "syscalls": [

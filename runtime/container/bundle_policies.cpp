@@ -10,6 +10,7 @@
 #include "policies/builtin.h"
 #include "policies/closure.h"
 #include "runtime/confine/seccomp_names.h"
+#include "runtime/container/filter_file.h"
 
 namespace nucleus::container {
 namespace {
@@ -20,13 +21,9 @@ std::string FileName(const std::string& kind) {
   return kind + ".policy";
 }
 
-// All that were there when it was created: a line with kind and length before each.
-std::string Format(const std::vector<policies::Document>& documents) {
-  std::string text;
-  for (const policies::Document& document : documents) {
-    text += document.kind + " " + std::to_string(document.file.bytes.size()) + "\n" + document.file.bytes;
-  }
-  return text;
+// All that were there when it was created are in one file: a line with kind and length before each.
+void AddSection(std::string& text, std::string_view kind, std::string_view bytes) {
+  text.append(kind).append(" ").append(std::to_string(bytes.size())).append("\n").append(bytes);
 }
 
 // Nothing where there is none of that kind.
@@ -83,8 +80,39 @@ std::string SeccompPolicyDigest(const policies::Policies& policies) {
   return document != policies.documents.end() ? document->file.digest : Sha256Hex(policies::BuiltinAgentSeccomp());
 }
 
-Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies) {
-  return policies.documents.empty() ? Result<>{} : directory.WriteNew(kPoliciesFile, Format(policies.documents));
+Result<bool> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
+                          const confine::SeccompProgram* filter) {
+  if (policies.documents.empty()) {
+    return false;
+  }
+  constexpr std::size_t kLine = 64;  // the longest, and more
+  const std::string program = filter != nullptr ? FormatFilter(*filter) : "";
+  std::size_t size = kLine + program.size();
+  for (const policies::Document& document : policies.documents) {
+    size += kLine + document.file.bytes.size();
+  }
+  std::string text;
+  text.reserve(size);
+  for (const policies::Document& document : policies.documents) {
+    AddSection(text, document.kind, document.file.bytes);
+  }
+  if (filter != nullptr) {
+    AddSection(text, kFilterFile, program);
+  }
+  TRY(directory.WriteNew(kPoliciesFile, text));
+  return filter != nullptr;
+}
+
+Result<confine::SeccompProgram> KeptFilter(const StateDir& directory) {
+  const std::string name = directory.path() + "/" + kFilterFile;
+  const Result<std::string> own = directory.ReadFile(kFilterFile);
+  if (own) {
+    return ParseFilter(*own, name);
+  }
+  const Result<std::string> all =
+      own.error().code == ENOENT ? directory.ReadFile(kPoliciesFile) : std::unexpected(own.error());
+  const std::optional<std::string> found = all ? Find(*all, kFilterFile) : std::nullopt;
+  return found ? ParseFilter(*found, name) : std::unexpected(own.error());
 }
 
 namespace {

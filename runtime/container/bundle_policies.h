@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "oci-config/spec.h"
 #include "policies/policies.h"
+#include "runtime/confine/confine.h"
 #include "runtime/container/container.h"
 #include "runtime/container/state_dir.h"
 
@@ -22,8 +23,13 @@ Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, con
 // The digest that `known` is asked for.
 std::string SeccompPolicyDigest(const policies::Policies& policies);
 
-// Copies the documents as they were read.
-Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies);
+// Copies the documents as they were read, and beside them, in the same file, the filter that the workload will have
+// where it is known by then; false: it is not there, as there is no document.
+Result<bool> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
+                          const confine::SeccompProgram* filter = nullptr);
+
+// The workload's filter: from there, or from a file of its own that was written when it was known.
+Result<confine::SeccompProgram> KeptFilter(const StateDir& directory);
 
 // The text of a kept one; ENOENT where there is none of that kind.
 Result<std::string> KeptPolicy(const StateDir& directory, const std::string& kind);

@@ -11,6 +11,7 @@
 
 #include "base/sha256.h"
 #include "base/test_directory.h"
+#include "runtime/container/filter_file.h"
 
 namespace nucleus::container {
 namespace {
@@ -45,6 +46,44 @@ BOOST_AUTO_TEST_CASE(each_as_it_was_read) {
   BOOST_TEST_REQUIRE(ReplacePolicy(directory, "egress", "log = true\n").has_value());
   BOOST_TEST(KeptPolicy(directory, "egress").value() == "log = true\n");
   BOOST_TEST(KeptPolicy(directory, "capabilities").value() == kCapabilities);
+}
+
+BOOST_AUTO_TEST_CASE(a_filter_beside_them) {
+  const TestDirectory scratch;
+  const StateDir directory = StateDir::Make(scratch.top, "c").value();
+  const confine::SeccompProgram filter{.filter = {{1, 2, 3, 4}, {5, 6, 7, 8}}, .flags = 2, .listener = false};
+  policies::Policies policies;
+  BOOST_TEST(!KeepPolicies(directory, policies, &filter).value());
+  BOOST_TEST(KeptFilter(directory).error().code == ENOENT);
+  policies.documents = {Of("seccomp", kSeccomp), Of("egress", kEgress)};
+  BOOST_TEST(KeepPolicies(directory, policies, &filter).value());
+  BOOST_TEST(FormatFilter(KeptFilter(directory).value()) == FormatFilter(filter));
+  BOOST_TEST(KeptPolicy(directory, "seccomp").value() == kSeccomp);
+  BOOST_TEST(KeptPolicy(directory, "egress").value() == kEgress);
+  BOOST_TEST(KeptPolicy(directory, "landlock").error().code == ENOENT);
+}
+
+BOOST_AUTO_TEST_CASE(a_filter_in_its_own_file) {
+  const TestDirectory scratch;
+  const StateDir directory = StateDir::Make(scratch.top, "c").value();
+  const confine::SeccompProgram filter{.filter = {{1, 2, 3, 4}}, .flags = 2, .listener = true};
+  policies::Policies policies;
+  policies.documents = {Of("egress", kEgress)};
+  BOOST_TEST(!KeepPolicies(directory, policies).value());
+  BOOST_TEST(KeptFilter(directory).error().code == ENOENT);
+  BOOST_TEST_REQUIRE(directory.WriteNew(kFilterFile, FormatFilter(filter)).has_value());
+  BOOST_TEST(FormatFilter(KeptFilter(directory).value()) == FormatFilter(filter));
+  BOOST_TEST_REQUIRE(directory.WriteFile(kFilterFile, "torn").has_value());
+  BOOST_TEST(KeptFilter(directory).error().code == EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(a_torn_filter_beside_them) {
+  const TestDirectory scratch;
+  const StateDir directory = StateDir::Make(scratch.top, "c").value();
+  for (const char* text : {"", "egress 1\nx", "seccomp.bpf 4\ntorn", "seccomp.bpf 24\nnucbpf01"}) {
+    BOOST_TEST_REQUIRE(directory.WriteFile(kPoliciesFile, text).has_value());
+    BOOST_TEST(!KeptFilter(directory).has_value());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(all_goes_with_the_directory) {

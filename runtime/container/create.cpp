@@ -179,7 +179,8 @@ class Creation {
     FAULT_POINT("create.config-copy");
     TRY(directory_->WriteNew(kConfigFile, bundle_.text));
     directory_->RememberSpec(bundle_.spec);
-    TRY(KeepPolicies(*directory_, bundle_.policies));
+    const bool ready = plan_.process && plan_.confinement.has_seccomp && FilterIsReady();
+    filter_kept_ = TRY(KeepPolicies(*directory_, bundle_.policies, ready ? bundle_.policy_filter.get() : nullptr));
     if (plan_.network) {
       TRY(WriteNetworkFiles(*directory_, plan_, broker_token_));
     }
@@ -579,7 +580,7 @@ class Creation {
     if (WantsEvidence(settings_, state_.annotations)) {
       state_.evidence["seccomp.filter"] = FilterDigest(*program);
     }
-    return directory_->WriteNew(kFilterFile, FormatFilter(*program));
+    return filter_kept_ ? Result<>{} : directory_->WriteNew(kFilterFile, FormatFilter(*program));
   }
 
   Result<> GiveNetDevices() {
@@ -742,6 +743,7 @@ class Creation {
   Fd start_listener_;
   Fd channel_;
   std::unique_ptr<confine::SharedProgram> program_;
+  bool filter_kept_ = false;  // for `exec`: with the policies
   bool hooks_ran_ = false;
   const char* stage_ = "bundle";  // for the events: what failed
   bool making_ = false;           // and whether anything was made

@@ -22,7 +22,6 @@
 #include "runtime/container/container.h"
 #include "runtime/container/degrade.h"
 #include "runtime/container/exec_process.h"
-#include "runtime/container/filter_file.h"
 #include "runtime/container/host.h"
 #include "runtime/container/lifecycle.h"
 #include "runtime/container/outputs.h"
@@ -263,8 +262,7 @@ Result<Launched> Exec(const Settings& settings, const ExecOptions& options) {
   // Where agent mode went on without a filter, there is none to be had.
   confinement.has_seccomp = confinement.has_seccomp && !IsDegraded(opened.state, policies::Stage::kSeccomp);
   if (confinement.has_seccomp) {
-    const std::string bytes = TRY(opened.directory.ReadFile(kFilterFile));
-    program = TRY(ParseFilter(bytes, opened.directory.path() + "/" + kFilterFile));
+    program = TRY(KeptFilter(opened.directory));
   }
   std::vector<oci::StateCgroup> cgroups = opened.state.cgroups;
   if (options.cgroups.empty()) {

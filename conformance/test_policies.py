@@ -70,17 +70,24 @@ class Seccomp(Policy):
 
     @unittest.skipIf(GVISOR, "exec asks runsc")
     def test_exec_has_the_filter_wherever_it_is_kept(self):
-        """Of the first container with a policy in a file of its own, of later ones with the policies."""
-        blanks = "".join(" \t\n"[byte % 3] for byte in os.urandom(64))  # a policy that nobody has had before
-        self.policy("seccomp", json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-            {"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPROTO}]}) + blanks)
-        for own in (True, False):
-            with self.subTest(own=own):
+        """With the policies, or in a file of its own where there are none."""
+        denied = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPROTO}]}
+        for name, kept in (("policy", "policies"), ("profile", "seccomp.bpf"), ("profile and policy", "policies")):
+            with self.subTest(name):
+                self.config.pop("annotations", None)
+                self.linux.pop("seccomp", None)
+                if name == "policy":
+                    self.policy("seccomp", json.dumps(denied))
+                else:
+                    self.linux["seccomp"] = denied
+                if name == "profile and policy":
+                    self.policy("capabilities", "keep = []")
                 self.assertEqual(self.answers(GETPGID)[0]["errno"], "EPROTO")
                 state = self.root / self.id
-                self.assertEqual((state / "seccomp.bpf").exists(), own)
-                # What is not a filter any more is none: no process without one.
-                kept = state / ("seccomp.bpf" if own else "policies")
+                self.assertEqual((state / "seccomp.bpf").exists(), kept == "seccomp.bpf")
+                # What is no filter any more, or not there: no process without one.
+                kept = state / kept
                 content = kept.read_bytes()
                 kept.write_bytes(content.replace(b"nucbpf", b"NUCBPF"))
                 self.assertFails(self.exec("/bin/true"), "seccomp.bpf", status=255)
@@ -88,6 +95,13 @@ class Seccomp(Policy):
                 self.assertNotEqual(self.exec("/bin/true").status, 0)
                 kept.write_bytes(content)
                 self.assertOk(self.exec("/bin/true"))
+                # As an earlier version has it.
+                if kept.name == "policies":
+                    text, _, filter_ = content.rpartition(b"seccomp.bpf ")
+                    kept.write_bytes(text)
+                    self.assertNotEqual(self.exec("/bin/true").status, 0)
+                    (state / "seccomp.bpf").write_bytes(filter_.partition(b"\n")[2])
+                    self.assertEqual(self.exec_probe("syscall", GETPGID)["errno"], "EPROTO")
                 self.assertOk(self.delete("--force"))
 
     def test_two_agents_cannot_listen(self):

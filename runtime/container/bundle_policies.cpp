@@ -80,13 +80,13 @@ std::string SeccompPolicyDigest(const policies::Policies& policies) {
   return document != policies.documents.end() ? document->file.digest : Sha256Hex(policies::BuiltinAgentSeccomp());
 }
 
-Result<bool> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
-                          const confine::SeccompProgram* filter) {
-  if (policies.documents.empty()) {
-    return false;
-  }
+Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
+                      const confine::SeccompProgram* filter) {
   constexpr std::size_t kLine = 64;  // the longest, and more
   const std::string program = filter != nullptr ? FormatFilter(*filter) : "";
+  if (policies.documents.empty()) {
+    return filter == nullptr ? Result<>{} : directory.WriteNew(kFilterFile, program);
+  }
   std::size_t size = kLine + program.size();
   for (const policies::Document& document : policies.documents) {
     size += kLine + document.file.bytes.size();
@@ -99,8 +99,7 @@ Result<bool> KeepPolicies(const StateDir& directory, const policies::Policies& p
   if (filter != nullptr) {
     AddSection(text, kFilterFile, program);
   }
-  TRY(directory.WriteNew(kPoliciesFile, text));
-  return filter != nullptr;
+  return directory.WriteNew(kPoliciesFile, text);
 }
 
 Result<confine::SeccompProgram> KeptFilter(const StateDir& directory) {

@@ -23,12 +23,12 @@ Result<policies::Policies> LoadPolicies(const oci::Annotations& annotations, con
 // The digest that `known` is asked for.
 std::string SeccompPolicyDigest(const policies::Policies& policies);
 
-// Copies the documents as they were read, and beside them, in the same file, the filter that the workload will have
-// where it is known by then; false: it is not there, as there is no document.
-Result<bool> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
-                          const confine::SeccompProgram* filter = nullptr);
+// Copies the documents as they were read, and the workload's filter where it has one: in the same file, or alone in its
+// own.
+Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
+                      const confine::SeccompProgram* filter = nullptr);
 
-// The workload's filter: from there, or from a file of its own that was written when it was known.
+// The filter, from either.
 Result<confine::SeccompProgram> KeptFilter(const StateDir& directory);
 
 // The text of a kept one; ENOENT where there is none of that kind.

@@ -26,7 +26,6 @@
 #include "runtime/container/degrade.h"
 #include "runtime/container/evidence.h"
 #include "runtime/container/filter_cache.h"
-#include "runtime/container/filter_file.h"
 #include "runtime/container/hooks.h"
 #include "runtime/container/net_helper.h"
 #include "runtime/container/outputs.h"
@@ -179,8 +178,6 @@ class Creation {
     FAULT_POINT("create.config-copy");
     TRY(directory_->WriteNew(kConfigFile, bundle_.text));
     directory_->RememberSpec(bundle_.spec);
-    const bool ready = plan_.process && plan_.confinement.has_seccomp && FilterIsReady();
-    filter_kept_ = TRY(KeepPolicies(*directory_, bundle_.policies, ready ? bundle_.policy_filter.get() : nullptr));
     if (plan_.network) {
       TRY(WriteNetworkFiles(*directory_, plan_, broker_token_));
     }
@@ -525,9 +522,8 @@ class Creation {
       TRY(OpenGate(request));
       TRY(SaveProcess());
     }
-    if (plan_.process && plan_.confinement.has_seccomp) {
-      TRY(PassFilters());
-    }
+    // For `exec`, which nobody can ask for before this container is created.
+    TRY(plan_.process && plan_.confinement.has_seccomp ? PassFilters() : KeepPolicies(*directory_, bundle_.policies));
     for (;;) {
       Message message = TRY(ReceiveFromChild());
       switch (message.tag) {
@@ -569,7 +565,7 @@ class Creation {
     const Result<confine::SeccompProgram> program = CompileFilters(plan_, bundle_);
     if (!program && plan_.MayDegrade(policies::Stage::kSeccomp)) {
       Record(settings_.warn, {.stage = "seccomp", .reason = program.error().message}, state_);
-      return {};
+      return KeepPolicies(*directory_, bundle_.policies);
     }
     if (!program) {
       return std::unexpected(program.error());
@@ -580,7 +576,7 @@ class Creation {
     if (WantsEvidence(settings_, state_.annotations)) {
       state_.evidence["seccomp.filter"] = FilterDigest(*program);
     }
-    return filter_kept_ ? Result<>{} : directory_->WriteNew(kFilterFile, FormatFilter(*program));
+    return KeepPolicies(*directory_, bundle_.policies, &*program);
   }
 
   Result<> GiveNetDevices() {
@@ -743,7 +739,6 @@ class Creation {
   Fd start_listener_;
   Fd channel_;
   std::unique_ptr<confine::SharedProgram> program_;
-  bool filter_kept_ = false;  // for `exec`: with the policies
   bool hooks_ran_ = false;
   const char* stage_ = "bundle";  // for the events: what failed
   bool making_ = false;           // and whether anything was made

@@ -281,8 +281,11 @@ class Supervisor {
 
   // One has ended, so the other one goes.
   Result<> Died() {
-    const bool parser = parser_.pidfd && Ended(parser_);
-    const bool setter = setter_.pidfd && Ended(setter_);
+    // Either follows the other by itself, and may be seen first: what is told is what happened to both.
+    constexpr int kFollowMs = 200;
+    bool parser = parser_.pidfd && Ended(parser_);
+    const bool setter = setter_.pidfd && Ended(setter_, parser ? kFollowMs : 0);
+    parser = parser || (parser_.pidfd && Ended(parser_, setter ? kFollowMs : 0));
     // What it said last.
     Hear(setter_, setter_.life ? POLLIN : 0);
     Hear(parser_, parser_.life ? POLLIN : 0);
@@ -304,16 +307,18 @@ class Supervisor {
       if (!killed && killed.error().code != ESRCH) {
         return killed;
       }
-      return std::unexpected(Failure(
-          std::string{"DNS gate: the "} + (parser ? "parser" : "setter") + " has ended, and the container with it",
-          ECHILD));
+      // Who follows does so with 0.
+      const bool followed = setter && setter_status != 0 && parser_status == 0;
+      return std::unexpected(Failure(std::string{"DNS gate: the "} + (parser && !followed ? "parser" : "setter") +
+                                         " has ended, and the container with it",
+                                     ECHILD));
     }
     return {};
   }
 
-  static bool Ended(const Child& child) {
+  static bool Ended(const Child& child, int wait_ms = 0) {
     pollfd polled{.fd = child.pidfd.get(), .events = POLLIN, .revents = 0};
-    return ::poll(&polled, 1, 0) == 1;
+    return ::poll(&polled, 1, wait_ms) == 1;
   }
 
   static int End(Child& child) {

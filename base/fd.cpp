@@ -17,21 +17,8 @@ void Fd::Reset(int fd) {
 
 namespace {
 
-// By way of the stack, and not by much of it: a page of it that nobody has used before costs more than a system call.
-// The kernel's own files are given out in such parts in any case.
-constexpr std::size_t kChunk = 4096;
-
-Result<std::size_t> ReadSome(int fd, char* to, std::size_t most, std::string_view name) {
-  for (;;) {
-    const ssize_t count = ::read(fd, to, most);
-    if (count >= 0) {
-      return static_cast<std::size_t>(count);
-    }
-    if (errno != EINTR) {
-      return std::unexpected(SysError("read", name));
-    }
-  }
-}
+// By way of the stack: a string that is made larger first is written twice, and its pages are new each time.
+constexpr std::size_t kChunk = 16384;
 
 }  // namespace
 
@@ -41,30 +28,25 @@ Result<std::string> ReadAll(int fd, const struct stat& status, std::size_t limit
   if (size > limit) {
     return std::unexpected(SysError("read", name, EFBIG));
   }
+  std::array<char, kChunk> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
   std::string bytes;
-  if (size > kChunk) {
-    // What is long goes to where it stays. There is room for a byte more than there is said to be.
-    Result<std::size_t> count{0};
-    bytes.resize_and_overwrite(size + 1, [&](char* data, std::size_t room) {
-      count = ReadSome(fd, data, room, name);
-      return count.value_or(0);
-    });
-    if (!count) {
-      return std::unexpected(count.error());
+  for (;;) {
+    const ssize_t count = ::read(fd, chunk.data(), chunk.size());
+    if (count < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      return std::unexpected(SysError("read", name));
     }
-    if (bytes.size() == size) {
+    if (count == 0) {
       return bytes;
     }
-  }
-  std::array<char, kChunk> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
-  for (;;) {
+    bytes.append(chunk.data(), static_cast<std::size_t>(count));
     if (bytes.size() > limit) {
       return std::unexpected(SysError("read", name, EFBIG));
     }
-    const std::size_t count = TRY(ReadSome(fd, chunk.data(), chunk.size(), name));
-    bytes.append(chunk.data(), count);
-    // Or as long as it was said to be, and there was no more of it to be had.
-    if (count == 0 || (bytes.size() == size && count < chunk.size())) {
+    // As long as it was said to be, and there was no more of it to be had.
+    if (bytes.size() == size && static_cast<std::size_t>(count) < chunk.size()) {
       return bytes;
     }
   }
@@ -97,13 +79,15 @@ Result<std::string> ReadRecord(const std::string& path) {
   if (!fd) {
     return std::unexpected(SysError("open", path));
   }
-  constexpr std::size_t kMost = 16384;
-  std::array<char, kMost> record;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
-  const std::size_t count = TRY(ReadSome(fd.get(), record.data(), record.size(), path));
-  if (count == record.size()) {
-    return std::unexpected(SysError("read", path, EFBIG));
+  std::array<char, kChunk> chunk;  // NOLINT(cppcoreguidelines-pro-type-member-init): read fills it
+  ssize_t count = 0;
+  do {
+    count = ::read(fd.get(), chunk.data(), chunk.size());
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 || static_cast<std::size_t>(count) == chunk.size()) {
+    return std::unexpected(SysError("read", path, count < 0 ? errno : EFBIG));
   }
-  return std::string{record.data(), count};
+  return std::string{chunk.data(), static_cast<std::size_t>(count)};
 }
 
 Result<> WriteAll(int fd, std::string_view bytes, std::string_view name) {

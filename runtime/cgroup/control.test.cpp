@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "base/test_directory.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/cgroup/walk.h"
 
@@ -18,30 +19,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Directory {
+class Directory : private TestDirectory {
  public:
-  Directory() {
-    char name[] = "/tmp/nucleus-test-tree-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
   ~Directory() {
     // Too deep for a recursion over paths.
-    (void)Remove({{.hierarchy = "x", .path = path_, .created = true}});
-    if (fs::exists(path_)) {
-      fs::remove_all(path_);
-    }
+    (void)Remove({{.hierarchy = "x", .path = top, .created = true}});
   }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-
   void Add(const std::string& file, const std::string& content) const {
-    fs::create_directories(fs::path{path_ + "/" + file}.parent_path());
-    std::ofstream{path_ + "/" + file} << content;
+    fs::create_directories(fs::path{top + "/" + file}.parent_path());
+    std::ofstream{top + "/" + file} << content;
   }
   // A chain of directories, made as a workload would: step by step. The descriptor of the last.
   [[nodiscard]] Fd Chain(int levels, const std::string& name) const {
-    Fd current{::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    Fd current{::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     for (int i = 0; i < levels; ++i) {
       BOOST_REQUIRE(::mkdirat(current.get(), name.c_str(), 0755) == 0);
       current = Fd{::openat(current.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -50,14 +40,11 @@ class Directory {
     return current;
   }
   [[nodiscard]] std::vector<oci::StateCgroup> cgroups(const std::string& hierarchy = "freezer") const {
-    return {{.hierarchy = hierarchy, .path = path_, .created = true}};
+    return {{.hierarchy = hierarchy, .path = top, .created = true}};
   }
   [[nodiscard]] const std::string& path() const {
-    return path_;
+    return top;
   }
-
- private:
-  std::string path_;
 };
 
 using Pids = std::vector<pid_t>;

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "base/test_directory.h"
 #include "oci-config/parse.h"
 #include "runtime/cgroup/cgroup.h"
 
@@ -18,32 +19,18 @@ namespace nucleus::cgroup {
 namespace {
 
 // Directories with the files that a test names; what was written last stays to be looked at.
-class FakeCgroup {
+class FakeCgroup : private TestDirectory {
  public:
-  FakeCgroup() {
-    char name[] = "/tmp/nucleus-test-cgroup-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~FakeCgroup() {
-    std::filesystem::remove_all(path_);
-  }
-  FakeCgroup(const FakeCgroup&) = delete;
-  FakeCgroup& operator=(const FakeCgroup&) = delete;
-
   void Add(const std::string& file, const std::string& content = "untouched") {
-    std::ofstream{path_ + "/" + file} << content;
+    std::ofstream{top + "/" + file} << content;
   }
   std::string operator[](const std::string& file) const {
-    const Result<std::string> text = ReadFile(path_ + "/" + file, 65536);
+    const Result<std::string> text = ReadFile(top + "/" + file, 65536);
     return text ? *text : "absent";
   }
   [[nodiscard]] const std::string& path() const {
-    return path_;
+    return top;
   }
-
- private:
-  std::string path_;
 };
 
 oci::Resources Parsed(const std::string& json) {

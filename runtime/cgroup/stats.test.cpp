@@ -8,32 +8,20 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_directory.h"
 #include "runtime/cgroup/stats_read.h"
 
 namespace nucleus::cgroup {
 namespace {
 
-class Directory {
+class Directory : private TestDirectory {
  public:
-  Directory() {
-    char name[] = "/tmp/nucleus-test-stats-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Directory() {
-    std::filesystem::remove_all(path_);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
   void Add(const std::string& file, const std::string& content) const {
-    std::ofstream{path_ + "/" + file} << content;
+    std::ofstream{top + "/" + file} << content;
   }
   [[nodiscard]] const std::string& path() const {
-    return path_;
+    return top;
   }
-
- private:
-  std::string path_;
 };
 
 using Numbers = std::vector<unsigned>;

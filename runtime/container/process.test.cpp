@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_directory.h"
+
 namespace nucleus::container {
 namespace {
 
@@ -18,35 +20,20 @@ namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
 // A directory with programs, files and directories of given modes.
-class Programs {
+class Programs : public TestDirectory {
  public:
   Programs() {
-    char name[] = "/tmp/nucleus-test-path-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top_ = name;
     // Others must get in: the test may drop its privileges.
-    BOOST_REQUIRE(::chmod(name, 0755) == 0);
+    BOOST_REQUIRE(::chmod(top.c_str(), 0755) == 0);
   }
-  ~Programs() {
-    fs::remove_all(top_);
-  }
-  Programs(const Programs&) = delete;
-  Programs& operator=(const Programs&) = delete;
-
   void Add(const std::string& path, mode_t mode) const {
-    fs::create_directories(fs::path{top_ + "/" + path}.parent_path());
-    std::ofstream{top_ + "/" + path} << "#!/bin/sh\n";
-    BOOST_REQUIRE(::chmod((top_ + "/" + path).c_str(), mode) == 0);
+    fs::create_directories(fs::path{top + "/" + path}.parent_path());
+    std::ofstream{top + "/" + path} << "#!/bin/sh\n";
+    BOOST_REQUIRE(::chmod((top + "/" + path).c_str(), mode) == 0);
   }
   [[nodiscard]] std::string operator/(const std::string& path) const {
-    return top_ + "/" + path;
+    return top + "/" + path;
   }
-  [[nodiscard]] const std::string& top() const {
-    return top_;
-  }
-
- private:
-  std::string top_;
 };
 
 std::string Found(const std::string& name, const Strings& env) {
@@ -92,7 +79,7 @@ BOOST_AUTO_TEST_CASE(by_path) {
   BOOST_TEST(Found(programs / "tool", {}) == programs / "tool");
   const std::string plain = programs / "plain";
   BOOST_TEST(Found(plain, {}) == "exec: \"" + plain + "\": permission denied");
-  BOOST_TEST(Found(programs.top(), {}) == "exec: \"" + programs.top() + "\": is a directory");
+  BOOST_TEST(Found(programs.top, {}) == "exec: \"" + programs.top + "\": is a directory");
   const std::string missing = programs / "missing";
   BOOST_TEST(Found(missing, {}) == "exec: \"" + missing + "\": stat " + missing + ": no such file or directory");
   BOOST_TEST(FindExecutable(missing, {}).error().code == ENOENT);

@@ -10,26 +10,19 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/test_directory.h"
+
 namespace nucleus::resctrl {
 namespace {
 
 namespace fs = std::filesystem;
 
 // The kernel fills a new group's directory with files; here a group is prepared with them before it is used.
-class Tree {
+class Tree : public TestDirectory {
  public:
   Tree() {
-    char name[] = "/tmp/nucleus-test-resctrl-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top = name;
     Group(top);
   }
-  ~Tree() {
-    fs::remove_all(top);
-  }
-  Tree(const Tree&) = delete;
-  Tree& operator=(const Tree&) = delete;
-
   static void Group(const std::string& path, const std::string& schemata = "") {
     fs::create_directories(path + "/mon_groups");
     std::ofstream{path + "/tasks"};
@@ -40,7 +33,6 @@ class Tree {
     text << std::ifstream{path}.rdbuf();
     return text.str();
   }
-  std::string top;
 };
 
 }  // namespace

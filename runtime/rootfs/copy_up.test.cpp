@@ -12,33 +12,25 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "base/test_directory.h"
 
 namespace nucleus::rootfs {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Trees {
+class Trees : private TestDirectory {
  public:
   Trees() {
-    char name[] = "/tmp/nucleus-test-copyup-XXXXXX";
-    BOOST_REQUIRE(::mkdtemp(name) != nullptr);
-    top_ = name;
     fs::create_directory(From());
     fs::create_directory(To());
-    std::ofstream{top_ + "/secret"} << "secret";
+    std::ofstream{top + "/secret"} << "secret";
   }
-  ~Trees() {
-    fs::remove_all(top_);
-  }
-  Trees(const Trees&) = delete;
-  Trees& operator=(const Trees&) = delete;
-
   [[nodiscard]] std::string From(const std::string& path = "") const {
-    return top_ + "/from/" + path;
+    return top + "/from/" + path;
   }
   [[nodiscard]] std::string To(const std::string& path = "") const {
-    return top_ + "/to/" + path;
+    return top + "/to/" + path;
   }
   [[nodiscard]] std::string Copy(Keep keep = {}) const {
     const Fd from{::open(From().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
@@ -46,9 +38,6 @@ class Trees {
     const Result<> copied = CopyUp(from.get(), to.get(), "/x", keep);
     return copied ? "copied" : copied.error().message;
   }
-
- private:
-  std::string top_;
 };
 
 struct stat Status(const std::string& path) {

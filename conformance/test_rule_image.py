@@ -419,6 +419,15 @@ class Rootless(ImageCase):
         self.assertOk(self.replace(""))
         self.assertEqual(self.facts()["generation"], 2)
 
+    def test_each_stage_fails(self):
+        """Here it is the init that loads them."""
+        for stage in ("net.image", "net.rules", "net.read-back"):
+            with self.subTest(stage=stage):
+                self.prime()
+                self.assertFails(self.create(env=fault(stage)), f"injected fault at {stage}")
+                self.assertNothingLeft()
+                self.assertIsNone(self.image())
+
     def test_more_than_may_be_sent(self):
         """At once, without rights over the host: nucleus-net has none either, and says so."""
         self.unique(allow(*(f"10.{n // 250}.{n % 250}.0/28" for n in range(4000))))

@@ -82,17 +82,11 @@ std::string SeccompPolicyDigest(const policies::Policies& policies) {
 
 Result<> KeepPolicies(const StateDir& directory, const policies::Policies& policies,
                       const confine::SeccompProgram* filter) {
-  constexpr std::size_t kLine = 64;  // the longest, and more
   const std::string program = filter != nullptr ? FormatFilter(*filter) : "";
   if (policies.documents.empty()) {
     return filter == nullptr ? Result<>{} : directory.WriteNew(kFilterFile, program);
   }
-  std::size_t size = kLine + program.size();
-  for (const policies::Document& document : policies.documents) {
-    size += kLine + document.file.bytes.size();
-  }
   std::string text;
-  text.reserve(size);
   for (const policies::Document& document : policies.documents) {
     AddSection(text, document.kind, document.file.bytes);
   }

@@ -13,10 +13,10 @@
 
 namespace nucleus::container {
 
-// What the child inherits besides the Plan. All descriptors are close-on-exec.
-// Begins the error of an init that could not load its rules.
+// Begins the error where the rules could not be loaded, here or by the runtime.
 inline constexpr const char* kRulesFailed = "egress";
 
+// What the child inherits besides the Plan. All descriptors are close-on-exec.
 struct ChildInput {
   const plan::Plan* plan = nullptr;
   const cgroup::Host* cgroup_host = nullptr;
